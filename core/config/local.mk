@@ -1,0 +1,1 @@
+libcore_a_SOURCES += core/config/config.h core/config/ini.h

@@ -1,0 +1,157 @@
+/*
+ * The business: orders, payments, settlement, closing, pay links. No SQL, no sockets, no provider names. The HTTP layer
+ * and the follow-up worker call in here.
+ *
+ * Blocking functions run on a worker thread. Functions that may have to wait for a provider take a `done` callback, which
+ * runs on a worker thread, exactly once, possibly before the function returns; the arena given must live until then.
+ */
+#ifndef PN_PAY_PAY_H
+#define PN_PAY_PAY_H
+
+#include <paynotify/plugin.h>
+
+#include "base/arena.h"
+#include "base/pool.h"
+#include "client/client.h"
+#include "config/config.h"
+#include "store/store.h"
+
+struct pay;
+
+/* Where committed events go: the outbox, wired up by main so that pay does not look sideways. */
+struct pay_event_port {
+    void *ctx;
+    void (*plan)(void *ctx, const struct event *event, struct arena *arena, struct outbox_row **ret_rows, size_t *ret_count);
+    void (*committed)(void *ctx, const struct event *events, size_t event_count, const struct outbox_row *rows, size_t row_count);
+    void (*aborted)(void *ctx, const struct outbox_row *rows, size_t row_count);
+};
+
+struct pay_options {
+    const struct config *config;
+    struct store *store;
+    struct client *client;
+    struct pool *workers;
+    struct pay_event_port events;
+};
+
+enum rc pay_new(const struct pay_options *options, struct pay **ret_pay, struct error *err); /* makes the link key if absent */
+enum rc pay_start(struct pay *pay, struct error *err); /* committer and follow-up thread */
+void pay_drain(struct pay *pay);                       /* refuses new settlements, settles what waits, stops the threads */
+void pay_free(struct pay *pay);
+
+/* Who asks: rows of other apps are RC_NOT_FOUND; an operator sees all. */
+struct caller {
+    const struct config_app *app;
+};
+
+/* ---- orders: blocking */
+
+struct order_request {
+    const char *out_business_id, *user_id, *order_type, *name, *description, *attach, *return_url;
+    int64_t amount_minor;
+    const char *currency;
+    int64_t expires_in_ms; /* 0: the default */
+    const struct order_line *lines;
+    size_t line_count;
+};
+
+/* Makes the order, or returns the open or paid one with the same number (*ret_created false). RC_CONFLICT when that one
+ * has another amount, currency, order_type or user; RC_BAD_INPUT names the field. */
+enum rc pay_order_create(struct pay *pay, const struct caller *caller, const struct order_request *request, struct arena *arena,
+                         struct order *ret_order, bool *ret_created, struct error *err);
+
+struct order_view {
+    struct order order;
+    struct order_line *lines;
+    size_t line_count;
+    struct pay_record *records;
+    size_t record_count;
+};
+enum rc pay_order_get(struct pay *pay, const struct caller *caller, int64_t order_id, struct arena *arena, struct order_view *ret,
+                      struct error *err);
+enum rc pay_order_list(struct pay *pay, const struct caller *caller, struct order_filter *filter, struct arena *arena,
+                       struct order **ret, size_t *ret_count, struct error *err);
+
+/* ---- payments */
+
+struct payment_request {
+    int64_t order_id;
+    const char *channel;
+    const char *product;         /* NULL: the channel's first */
+    const char *return_url;      /* NULL: the order's */
+    const char *idempotency_key; /* NULL: always a new attempt */
+    const struct param { const char *name, *value; } *params; /* openid, client_ip, …: checked against the product's table */
+    size_t param_count;
+};
+
+struct payment_view {
+    struct pay_record record;
+    struct order order;
+    const char *pay_url;   /* signed link, while it may be paid; NULL otherwise */
+    const char *code_url;  /* CODE_URL products */
+    const struct param *app_params;
+    size_t app_param_count;
+    struct pay_record *others; /* attempts of the same order that are still open */
+    size_t other_count;
+    bool unknown;              /* PREPAY or a query is unresolved: ask again */
+    const char *provider_code, *provider_message; /* with unknown */
+};
+
+typedef void (*payment_done)(void *arg, enum rc rc, const struct payment_view *view, const struct error *err);
+
+/* RC_CONFLICT when the order is paid, closing, closed or expired; RC_DECLINED when the provider refuses (the record is
+ * closed); an UNKNOWN prepay is RC_OK with view->unknown. */
+void pay_payment_create(struct pay *pay, const struct caller *caller, const struct payment_request *request, struct arena *arena,
+                        payment_done done, void *arg);
+/* refresh: the provider is asked first, and what it says is settled. */
+void pay_payment_get(struct pay *pay, const struct caller *caller, int64_t pay_no, bool refresh, struct arena *arena,
+                     payment_done done, void *arg);
+enum rc pay_payment_list(struct pay *pay, const struct caller *caller, struct record_filter *filter, struct arena *arena,
+                         struct pay_record **ret, size_t *ret_count, struct error *err);
+/* Takes a late payment. Blocking. */
+enum rc pay_payment_accept(struct pay *pay, const struct caller *caller, int64_t pay_no, struct arena *arena,
+                           struct payment_view *ret, struct error *err);
+
+/* Query, close at the provider, query again, for every open attempt; then the order. RC_OK: view->order is closed, or
+ * closing when a provider is not sure yet; RC_CONFLICT: paid. */
+typedef void (*order_done)(void *arg, enum rc rc, const struct order *order, const struct error *err);
+void pay_order_close(struct pay *pay, const struct caller *caller, int64_t order_id, struct arena *arena, order_done done, void *arg);
+
+/* ---- the payer's pages */
+
+/* What the link /pay/{pay_no}?k=… shows. signature: the value of k. RC_NOT_FOUND also for a wrong signature. */
+struct pay_page {
+    struct pay_record record;
+    struct order order;
+    enum { PAGE_FORM, PAGE_REDIRECT, PAGE_CODE, PAGE_PAID, PAGE_REFUSED, PAGE_TRY_AGAIN } kind;
+    const char *url; /* form action, redirect target, or the code to draw */
+    const struct param *fields;
+    size_t field_count;
+    const char *status_url; /* path of the status poll */
+};
+typedef void (*page_done)(void *arg, enum rc rc, const struct pay_page *page, const struct error *err);
+void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const char *client_ip, struct arena *arena,
+                   page_done done, void *arg);
+/* Blocking; never calls a provider. */
+enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, struct arena *arena, struct pay_record *ret_record,
+                        struct order *ret_order, struct error *err);
+/* "https://…/pay/123?k=…" in the arena. */
+const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena);
+
+/* ---- notifications (settle.h has the machine) */
+
+enum settle_outcome {
+    SETTLED_APPLIED, SETTLED_REPEATED, SETTLED_LATE, SETTLED_DUPLICATE, SETTLED_MISMATCH, SETTLED_CLOSED, SETTLED_REFUND,
+    SETTLED_NOTED, SETTLED_UNKNOWN_PAYMENT,
+    SETTLED_NOT /* not decided: store down, queue full, connection lost */
+};
+const char *settle_outcome_name(enum settle_outcome outcome);
+bool settle_outcome_accepted(enum settle_outcome outcome); /* whether the provider is answered success */
+
+/* Queues what a provider said; copies what it needs from `result`. `done` runs once on the committer's thread after the
+ * commit and must not block. RC_FULL or RC_UNAVAILABLE: not queued, done will not run. Any thread. */
+typedef void (*settle_done)(void *arg, enum settle_outcome outcome);
+enum rc pay_settle(struct pay *pay, const char *channel, const char *source, const struct pn_result *result, settle_done done,
+                   void *arg, struct error *err);
+
+#endif

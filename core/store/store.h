@@ -1,0 +1,303 @@
+/*
+ * The books: one interface, two stores (sqlite/, pg/). Everything that changes state runs in store_write, everything
+ * else in store_read; inside, the functions below are single operations, each with its one SQL statement.
+ *
+ * Threads: any thread may call store_write and store_read; they block. On SQLite all writes are jobs of one writer
+ * thread that commits several together; on PostgreSQL a write takes a connection of its lane.
+ * Texts handed in are UTF-8 without NUL. Texts handed out live in the given arena. Times are UTC ms, and the database's
+ * clock writes them unless a parameter says otherwise. Money is minor units.
+ */
+#ifndef PN_STORE_STORE_H
+#define PN_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+struct store;
+struct tx; /* a transaction, valid inside its function only */
+
+/* Reference A's codes; stored as they are. */
+enum order_status { ORDER_UNPAID = 600001, ORDER_PAID = 600002, ORDER_CLOSED = 600003, ORDER_REFUNDED = 600004, ORDER_CLOSING = 600005 };
+enum payment_status { PAYMENT_UNPAID = 601001, PAYMENT_PAID = 601002, PAYMENT_REFUNDED = 601003, PAYMENT_CLOSED = 601004 };
+
+#define DUE_NEVER INT64_MAX /* outbox.due_at of a row that waits for its predecessor */
+
+/* ---------------------------------------------------------------------------------------------------- life */
+
+struct store_options {
+    const char *url;
+    int64_t connections;          /* PostgreSQL: workers' (8); there is one more for each other lane */
+    int64_t statement_timeout_ms; /* a write or read that takes longer fails with RC_TIMEOUT or RC_UNKNOWN */
+};
+
+/* Connects and migrates (under an advisory lock). A newer schema, an unreachable server or a wrong URL is one clear
+ * error without the password. */
+enum rc store_open(const struct store_options *options, struct store **ret_store, struct error *err);
+void store_close(struct store *store); /* waits for running transactions; NULL is fine */
+const char *store_kind(const struct store *store); /* "sqlite", "postgresql" */
+enum rc store_ping(struct store *store, struct error *err); /* for /readyz; bounded by 2 s */
+
+enum lane { LANE_SETTLE, LANE_COMPLETE, LANE_POLL, LANE_WORK };
+
+/*
+ * Runs fn in a transaction and commits it. fn may run more than once (serialization failures and deadlocks are retried
+ * up to 5 times), so it must write its results afresh each time and must not act outside the transaction. When fn fails,
+ * everything is rolled back and its rc is returned.
+ * RC_OK          committed, durable (LANE_COMPLETE on PostgreSQL: may be lost in a crash of the database server)
+ * RC_UNAVAILABLE certainly not committed: no connection
+ * RC_UNKNOWN     the connection was lost at COMMIT
+ * RC_DATA        the store refused a value
+ * RC_TIMEOUT     rolled back or never begun, by time
+ */
+typedef enum rc (*tx_fn)(struct tx *tx, void *arg, struct error *err);
+enum rc store_write(struct store *store, enum lane lane, tx_fn fn, void *arg, struct error *err);
+enum rc store_read(struct store *store, tx_fn fn, void *arg, struct error *err);
+
+enum rc tx_now(struct tx *tx, int64_t *ret_ms, struct error *err); /* the database's clock */
+
+/* ---------------------------------------------------------------------------------------------------- orders */
+
+struct order {
+    int64_t order_id;
+    const char *app, *out_business_id;
+    const char *user_id, *order_type; /* NULL when not given */
+    const char *name, *description;
+    int64_t amount_minor;
+    const char *currency;
+    const char *attach;     /* JSON text or NULL */
+    const char *return_url; /* or NULL */
+    enum order_status status;
+    int64_t refunded_minor;
+    int64_t created_at, expires_at;
+    int64_t paid_at, closed_at; /* 0: not */
+    int64_t paid_pay_no;        /* the record that paid it; 0: none */
+    int64_t last_event;         /* 0: none */
+};
+
+struct order_line {
+    const char *goods_id, *goods_type, *name, *detail; /* NULL when not given */
+    int64_t price_minor, quantity;
+};
+
+/* RC_EXISTS when an order of (app, out_business_id) with closed_at IS NULL is there. created_at is set from the database's clock
+ * and expires_at = created_at + expires_in_ms; both are written back to *order. */
+enum rc order_insert(struct tx *tx, struct order *order, int64_t expires_in_ms, const struct order_line *lines, size_t line_count,
+                     struct error *err);
+enum rc order_get(struct tx *tx, int64_t order_id, struct arena *arena, struct order *ret, struct error *err); /* RC_NOT_FOUND */
+enum rc order_find_open(struct tx *tx, const char *app, const char *out_business_id, struct arena *arena, struct order *ret,
+                        struct error *err); /* the one with closed_at IS NULL */
+/* Every writer locks the order first. FOR NO KEY UPDATE on PostgreSQL. */
+enum rc order_lock(struct tx *tx, int64_t order_id, struct arena *arena, struct order *ret, struct error *err);
+enum rc order_lines(struct tx *tx, int64_t order_id, struct arena *arena, struct order_line **ret, size_t *ret_count,
+                    struct error *err);
+
+/* unpaid → closing. RC_CONFLICT when the order is not unpaid. */
+enum rc order_set_closing(struct tx *tx, int64_t order_id, struct error *err);
+/* unpaid or closing → closed, closed_at = now, last_event = event. RC_CONFLICT otherwise. */
+enum rc order_set_closed(struct tx *tx, int64_t order_id, int64_t event_id, struct error *err);
+/* closed → paid, for a late payment that is accepted. RC_CONFLICT when not closed; RC_EXISTS when a newer open order has
+ * the number. */
+enum rc order_set_accepted(struct tx *tx, int64_t order_id, int64_t pay_no, int64_t paid_at, int64_t event_id, struct error *err);
+
+struct order_filter {
+    const char *app;             /* NULL: every app (operator) */
+    const char *out_business_id, *user_id;
+    int status;                  /* 0: any */
+    int64_t created_from, created_to; /* 0: open; [from, to) */
+    int64_t before_id;           /* cursor: ids below this; 0: from the newest */
+    size_t limit;
+};
+enum rc order_list(struct tx *tx, const struct order_filter *filter, struct arena *arena, struct order **ret, size_t *ret_count,
+                   struct error *err); /* newest first */
+
+/* ---------------------------------------------------------------------------------------------------- pay records */
+
+struct pay_record {
+    int64_t pay_no, order_id;
+    const char *app, *channel, *product;
+    int64_t amount_minor;
+    const char *currency;
+    const char *merchant;        /* "app_id=…;seller_id=…", as PREPAY said; NULL before */
+    enum payment_status status;
+    const char *trade_no, *payer; /* NULL: not known */
+    int64_t refunded_minor;
+    int64_t paid_at;
+    const char *idempotency_key; /* NULL: none */
+    const char *params;          /* JSON object of payer parameters, return_url included; NULL: none */
+    const char *prepay;          /* JSON of the prepay result to show again; NULL: not yet or made anew each time */
+    bool needs_review;
+    int64_t created_at, expires_at;
+};
+
+/* created_at is set from the database's clock and written back. RC_EXISTS when (order_id, idempotency_key) is taken. */
+enum rc record_insert(struct tx *tx, struct pay_record *record, struct error *err);
+enum rc record_get(struct tx *tx, int64_t pay_no, struct arena *arena, struct pay_record *ret, struct error *err);
+enum rc record_find_key(struct tx *tx, int64_t order_id, const char *idempotency_key, struct arena *arena, struct pay_record *ret,
+                        struct error *err);
+enum rc records_of_order(struct tx *tx, int64_t order_id, struct arena *arena, struct pay_record **ret, size_t *ret_count,
+                         struct error *err); /* oldest first */
+/* Stores what PREPAY said, while unpaid. RC_CONFLICT otherwise. */
+enum rc record_set_prepay(struct tx *tx, int64_t pay_no, const char *merchant, const char *prepay, struct error *err);
+/* unpaid → closed. RC_CONFLICT otherwise. The order must be locked. */
+enum rc record_set_closed(struct tx *tx, int64_t pay_no, struct error *err);
+
+struct record_filter {
+    const char *app; /* NULL: every app */
+    int status;
+    const char *channel, *trade_no, *user_id;
+    int64_t created_from, created_to;
+    int needs_review; /* -1: any */
+    int64_t before_id;
+    size_t limit;
+};
+enum rc record_list(struct tx *tx, const struct record_filter *filter, struct arena *arena, struct pay_record **ret,
+                    size_t *ret_count, struct error *err);
+
+/* ---------------------------------------------------------------------------------------------------- settlement */
+
+/* Locks the orders of these pay_nos in order of order_id, then, in a second statement, reads all records of them.
+ * Numbers that do not exist are simply not in the answer. Both arrays are sorted by id. */
+enum rc settle_load(struct tx *tx, const int64_t *pay_nos, size_t count, struct arena *arena, struct order **ret_orders,
+                    size_t *ret_order_count, struct pay_record **ret_records, size_t *ret_record_count, struct error *err);
+
+struct record_change {
+    int64_t pay_no;
+    enum payment_status from, to;
+    const char *trade_no, *payer; /* NULL: unchanged */
+    int64_t paid_at;              /* 0: unchanged */
+    bool needs_review;
+};
+struct order_change {
+    int64_t order_id;
+    enum order_status from, to; /* may be equal, when only last_event changes */
+    int64_t paid_pay_no, paid_at; /* 0: unchanged */
+    int64_t last_event;           /* 0: unchanged */
+};
+
+/* What happened: append only. `data` is the canonical JSON of the event (pay/events.h), every format is made from it. */
+struct event {
+    int64_t event_id;
+    const char *type; /* "payment.succeeded" */
+    const char *app, *order_type;
+    int64_t order_id, pay_no; /* pay_no 0: none */
+    const char *trade_no;     /* indexed; NULL: none */
+    int64_t created_at;
+    const char *data;
+    /* not stored: */
+    int64_t predecessor;      /* orders.last_event before this one; 0: none. The outbox chains by it */
+};
+
+/* One event still to deliver to one sink. */
+struct outbox_row {
+    int64_t event_id, order_id;
+    const char *sink;
+    int64_t predecessor; /* as in the event; written as due_at = DUE_NEVER when that is still pending for this sink */
+    bool leased;         /* wanted: insert leased to `claim`, handed over in memory after the commit */
+    int64_t claim;       /* the process's incarnation */
+    int64_t lease_ms;
+    bool chained;        /* out: it waits for its predecessor, so nothing is handed over */
+};
+
+struct audit {
+    int64_t audit_id;
+    const char *channel, *pay_no; /* as the provider wrote it */
+    const char *source;           /* "notification", "query" */
+    const char *outcome;          /* "mismatch" */
+    const char *trade_no;
+    int64_t amount_minor;         /* -1: not stated */
+    const char *detail;           /* one line; NULL: none */
+};
+
+/* Everything that a batch of decisions writes, as few statements as the store can. Each change is conditional on `from`;
+ * RC_RETRY when one did not meet it. Order: records, orders, events, outbox (sets `chained`), audits, schedule. */
+struct settle_writes {
+    const struct record_change *records;
+    size_t record_count;
+    const struct order_change *orders;
+    size_t order_count;
+    const struct event *events;
+    size_t event_count;
+    struct outbox_row *outbox;
+    size_t outbox_count;
+    const struct audit *audits;
+    size_t audit_count;
+    const int64_t *follow_ups; /* pay_nos to query and close at their provider as soon as possible (schedule) */
+    size_t follow_up_count;
+};
+enum rc settle_store(struct tx *tx, struct settle_writes *writes, struct error *err);
+
+/* ---------------------------------------------------------------------------------------------------- outbox */
+
+struct outbox_claimed {
+    struct event event;
+    const char *sink;
+    int attempts; /* failed so far */
+};
+
+/* Takes up to `limit` rows of `sink` that are due, oldest first, and moves their due_at to now + lease_ms under `claim`.
+ * *ret_more is true when more are due. */
+enum rc outbox_claim(struct tx *tx, const char *sink, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
+                     struct outbox_claimed **ret, size_t *ret_count, bool *ret_more, struct error *err);
+
+enum outbox_end { OUTBOX_DELIVERED, OUTBOX_DEAD, OUTBOX_RETRY, OUTBOX_BACK };
+
+struct outbox_result {
+    int64_t event_id;
+    const char *sink;
+    int64_t claim;        /* fence: a row that another process has taken since is left alone */
+    enum outbox_end end;  /* delivered or dead: to the history, successors freed; retry: attempts + 1; back: untouched */
+    int64_t retry_in_ms;  /* RETRY and BACK: due_at = now + this */
+    int attempts;         /* for the history: including this one */
+    const char *reason;   /* NULL: none */
+};
+/* One transaction's worth: deletes, inserts history, reschedules, then frees successors in a second statement.
+ * *ret_freed: successors made due. */
+enum rc outbox_complete(struct tx *tx, const struct outbox_result *results, size_t count, size_t *ret_freed, struct error *err);
+
+/* Makes everything that `claim` holds due at once: at a clean stop, and for a predecessor that is dead. */
+enum rc outbox_release(struct tx *tx, int64_t claim, size_t *ret_count, struct error *err);
+
+struct outbox_depth {
+    const char *sink;
+    int64_t pending, due; /* due: not leased, not waiting */
+    int64_t oldest_created_at;
+};
+enum rc outbox_depths(struct tx *tx, struct arena *arena, struct outbox_depth **ret, size_t *ret_count, struct error *err);
+/* Cheap look for the poller: which sinks have rows due now. */
+enum rc outbox_due_sinks(struct tx *tx, struct arena *arena, const char ***ret, size_t *ret_count, struct error *err);
+
+/* ---------------------------------------------------------------------------------------------------- schedule */
+
+/* What to ask providers when. One row per pay_no. */
+struct scheduled {
+    int64_t pay_no;
+    int attempts;
+    bool close; /* query, close, query again; otherwise query only */
+};
+enum rc schedule_put(struct tx *tx, int64_t pay_no, bool close, int64_t due_in_ms, struct error *err); /* sooner and close win */
+enum rc schedule_claim(struct tx *tx, size_t limit, int64_t lease_ms, struct arena *arena, struct scheduled **ret,
+                       size_t *ret_count, struct error *err); /* attempts + 1, due_at = now + lease */
+enum rc schedule_again(struct tx *tx, int64_t pay_no, int64_t due_in_ms, struct error *err);
+enum rc schedule_done(struct tx *tx, int64_t pay_no, struct error *err);
+
+/* ---------------------------------------------------------------------------------------------------- nodes, memory */
+
+/* Takes a node number (0…1023) for `name`: the one that name has, whose incarnation is then returned in
+ * *ret_predecessor and is dead by definition (a name stands for a listening address), or a free or lapsed one.
+ * *ret_floor_ms: no id was given out under this number after that time. RC_FULL when all are taken. */
+enum rc node_acquire(struct tx *tx, const char *name, int64_t incarnation, int64_t lease_ms, int *ret_node,
+                     int64_t *ret_predecessor, int64_t *ret_floor_ms, struct error *err);
+/* RC_CONFLICT when another incarnation has it. */
+enum rc node_renew(struct tx *tx, int node, int64_t incarnation, int64_t lease_ms, struct error *err);
+enum rc node_release(struct tx *tx, int node, int64_t incarnation, struct error *err);
+
+enum rc memory_get(struct tx *tx, const char *channel, struct arena *arena, const char **ret_data, size_t *ret_len,
+                   int64_t *ret_version, int64_t *ret_refresh_at, struct error *err);
+enum rc memory_put(struct tx *tx, const char *channel, const char *data, size_t len, int64_t version, int64_t refresh_at,
+                   struct error *err); /* RC_CONFLICT when the stored version is not version - 1 */
+
+#endif
