@@ -115,7 +115,8 @@ class Postgres:
         while time.monotonic() < deadline:
             if self.process is not None and self.process.poll() is not None:
                 break
-            ready = subprocess.run([f"{self.bin}/pg_isready", "-q", "-h", self.directory, "-p", str(self.port)], check=False)
+            ready = subprocess.run([f"{self.bin}/pg_isready", "-q", "-h", self.directory, "-p", str(self.port), "-U", "postgres"],
+                                   check=False)
             if ready.returncode == 0:
                 return
             time.sleep(0.05)
@@ -175,7 +176,8 @@ class Postgres:
         self._wait_gone(pids)
         self.process = None
         # A dead postmaster whose parent has not reaped it yet would count as running at the next start.
-        os.unlink(os.path.join(self.data, "postmaster.pid"))
+        for path in [os.path.join(self.data, "postmaster.pid")] + glob.glob(os.path.join(self.directory, ".s.PGSQL.*")):
+            os.unlink(path)
 
     def stop(self):
         try:
