@@ -1,1 +1,1 @@
-libcore_a_SOURCES += core/outbox/outbox.h
+libcore_a_SOURCES += core/outbox/outbox.h core/outbox/policy.c core/outbox/policy.h

@@ -10,15 +10,20 @@
 #include "store/store.h"
 
 struct outbox;
+struct policy;
 
 struct outbox_options {
     const struct config *config; /* its sinks and queue sizes */
     struct store *store;
     int64_t incarnation;         /* of this process: the claim token of its rows */
+    int64_t predecessor;         /* the dead incarnation whose rows outbox_start releases at once (node_acquire); 0: none */
+    const struct policy *policy; /* when to try again; NULL: the default (policy.h) */
 };
 
 enum rc outbox_new(const struct outbox_options *options, struct outbox **ret_outbox, struct error *err);
-enum rc outbox_start(struct outbox *outbox, struct error *err); /* threads; reports what removed sinks still had to deliver */
+/* Opens the sinks and starts the threads; RC_CONFIG or what the plugin said when a sink cannot be opened. Logs what sinks
+ * that are not configured any more still had to deliver. A sink that cannot be reached is no failure. */
+enum rc outbox_start(struct outbox *outbox, struct error *err);
 
 /* Before the transaction: the rows that `event` needs, one per sink that wants it, in the arena. A row comes back
  * `leased` when its sink is up and has room, which is then reserved until outbox_committed or outbox_aborted. The

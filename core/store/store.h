@@ -200,6 +200,9 @@ struct outbox_row {
     int64_t claim;       /* the process's incarnation */
     int64_t lease_ms;
     bool chained;        /* out: it waits for its predecessor, so nothing is handed over */
+    /* the outbox's own notes, not stored: */
+    int64_t planned_at;   /* monotonic ms: the lease in the store begins later, so memory never trusts it too long */
+    size_t planned_bytes; /* room reserved */
 };
 
 struct audit {
