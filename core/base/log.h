@@ -21,7 +21,12 @@ struct log_kv {
     int64_t number;
 };
 
-#define LOG_S(key_, text_) { .key = (key_), .text = (text_) ? (text_) : "" }
+static inline const char *log_text(const char *text)
+{
+    return text ? text : "";
+}
+
+#define LOG_S(key_, text_) { .key = (key_), .text = log_text(text_) }
 #define LOG_I(key_, number_) { .key = (key_), .number = (int64_t)(number_) }
 
 void log_setup(enum log_format format, enum log_level level);

@@ -9,6 +9,8 @@
 
 /* Well-formed UTF-8 without NUL, surrogates or overlong forms. */
 bool text_is_utf8(const char *bytes, size_t n);
+/* The length of the well-formed character that starts at `bytes`; 0 when there is none, or a NUL. */
+size_t text_utf8_length(const char *bytes, size_t n);
 
 /* In time that depends only on n. For secrets and MACs. */
 bool bytes_equal_ct(const void *a, const void *b, size_t n);
