@@ -1,1 +1,1 @@
-libcore_a_SOURCES += core/client/client.h
+libcore_a_SOURCES += core/client/client.c core/client/client.h core/client/internal.h core/client/transfer.c
