@@ -1,0 +1,42 @@
+# Harnesses: tests/fuzz/<name>.c with LLVMFuzzerTestOneInput and a folder tests/fuzz/corpus/<name>. `make check` runs each
+# with driver.c; after ./configure CC=clang --enable-fuzz --enable-sanitize=address, `make fuzz` links them with libFuzzer.
+# Pattern:
+#     fuzz_tests += tests/fuzz/thing
+#     tests_fuzz_thing_SOURCES = tests/fuzz/thing.c $(fuzz_main)
+#     tests_fuzz_thing_LDFLAGS = $(fuzz_ldflags)
+#     tests_fuzz_thing_LDADD = $(core_libs)
+fuzz_tests =
+EXTRA_DIST += tests/fuzz/driver.c tests/fuzz/corpus
+
+if FUZZ
+fuzz_main =
+fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
+else
+fuzz_main = tests/fuzz/driver.c
+fuzz_ldflags = $(AM_LDFLAGS)
+endif
+
+fuzz_tests += tests/fuzz/money
+tests_fuzz_money_SOURCES = tests/fuzz/money.c $(fuzz_main)
+tests_fuzz_money_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_money_LDADD = $(core_libs)
+
+fuzz_tests += tests/fuzz/clock
+tests_fuzz_clock_SOURCES = tests/fuzz/clock.c $(fuzz_main)
+tests_fuzz_clock_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_clock_LDADD = $(core_libs)
+
+fuzz_tests += tests/fuzz/escape
+tests_fuzz_escape_SOURCES = tests/fuzz/escape.c $(fuzz_main)
+tests_fuzz_escape_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_escape_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_escape_LDADD = $(core_libs)
+
+if FUZZ
+EXTRA_PROGRAMS += $(fuzz_tests)
+else
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+endif
+
+fuzz: $(fuzz_tests)
