@@ -1,0 +1,110 @@
+/*
+ * What the files of core/pay share. Nothing outside this folder includes it.
+ */
+#ifndef PN_PAY_INTERNAL_H
+#define PN_PAY_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/buf.h"
+#include "base/metrics.h"
+#include "pay/link.h"
+#include "pay/pay.h"
+#include "pay/settle.h"
+
+struct committer;
+struct follow_up;
+
+/* Read-only after pay_new; the parts have their own locks. */
+struct pay {
+    struct pay_options options;
+    const struct config *config;
+    struct store *store;
+    struct links *links;
+    struct committer *committer;
+    struct follow_up *follow_up;
+};
+
+/* ---- committer.c */
+enum rc committer_new(struct pay *pay, struct committer **ret_committer, struct error *err);
+enum rc committer_start(struct committer *committer, struct error *err);
+void committer_drain(struct committer *committer); /* refuses new items, settles what waits, ends the thread */
+void committer_free(struct committer *committer);
+
+/* ---- event.c */
+
+/* The canonical JSON of an event about `order` and, when not NULL, `record`, as they are after it happened. `provider`
+ * is the JSON of the provider's fields or NULL. Text from the arena; NULL without memory. */
+const char *event_data(int64_t event_id, const char *type, int64_t time_ms, const struct order *order,
+                       const struct pay_record *record, const char *provider, struct arena *arena);
+
+/* Fills an event about order and record, links it behind order->last_event, which it becomes. */
+enum rc event_make(const char *type, struct order *order, const struct pay_record *record, const char *provider,
+                   struct arena *arena, struct event *ret_event, struct error *err);
+
+/* Writes one event inside a transaction whose own statements changed order and record, and remembers its rows for
+ * event_done, which is called after the transaction ended, whatever its end. */
+struct event_write {
+    struct pay *pay;
+    struct arena *arena;
+    struct event event;
+    struct outbox_row *rows;
+    size_t row_count;
+    bool planned;
+};
+enum rc event_store(struct event_write *write, struct tx *tx, struct error *err);
+void event_done(struct event_write *write, bool committed);
+
+/* ---- provider.c */
+
+/* Asks a provider: request, the HTTP calls it wants, response. done runs once on a worker thread (or before
+ * provider_call returns, when no call is needed). rc: RC_OK with a result (its state may still be UNKNOWN); RC_DECLINED;
+ * RC_UNAVAILABLE (certainly nothing happened); RC_UNKNOWN; RC_BAD_INPUT; RC_INTERNAL. */
+typedef void (*provider_done)(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err);
+void provider_call(struct pay *pay, const struct order *order, const struct pay_record *record, enum pn_operation operation,
+                   const char *client_ip, struct arena *arena, provider_done done, void *arg);
+
+/* provider_call(QUERY), then settles what was learned. state: what the provider said, UNKNOWN when it could not be
+ * learned; outcome SETTLED_NOT when it was not settled. */
+typedef void (*inquiry_done)(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err);
+void provider_inquire(struct pay *pay, const struct order *order, const struct pay_record *record, struct arena *arena,
+                      inquiry_done done, void *arg);
+
+/* ---- close.c */
+
+/* Query, close at the provider, query again, for one open record; the schedule is kept up to date: a record that stays
+ * open is asked for again later. done runs on a worker. */
+typedef void (*record_closed)(void *arg);
+void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record, int attempts,
+                              struct arena *arena, record_closed done, void *arg);
+/* closing → closed with its event, when no record of the order is open any more. RC_OK whatever the order's state then. */
+enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err);
+
+/* ---- payments.c */
+bool record_may_be_paid(const struct order *order, const struct pay_record *record, int64_t now_ms);
+enum rc payment_accept(struct pay *pay, int64_t pay_no, struct error *err);
+
+/* ---- prepay.c: how a PREPAY result is kept in pay_records.prepay */
+struct prepay {
+    enum pn_prepay_kind kind;
+    const char *url;
+    struct param *fields;
+    size_t field_count;
+};
+const char *prepay_write(const struct pn_result *result, struct arena *arena);
+enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, struct error *err);
+enum rc prepay_from_result(const struct pn_result *result, struct arena *arena, struct prepay *ret, struct error *err);
+/* A form is made anew for each showing; this marks that one was shown, so that closing knows a payer may have it. */
+extern const char *const prepay_shown;
+
+/* ---- follow_up.c */
+enum rc follow_up_new(struct pay *pay, struct follow_up **ret_follow_up, struct error *err);
+enum rc follow_up_start(struct follow_up *follow_up, struct error *err);
+void follow_up_wake(struct follow_up *follow_up); /* any thread */
+void follow_up_stop(struct follow_up *follow_up);
+void follow_up_free(struct follow_up *follow_up);
+
+/* Whether `caller` may see rows of `app`. */
+bool caller_sees(const struct caller *caller, const char *app);
+
+#endif
