@@ -1,1 +1,4 @@
-libcore_a_SOURCES += core/pay/pay.h
+libcore_a_SOURCES += \
+	core/pay/close.c core/pay/committer.c core/pay/event.c core/pay/follow_up.c core/pay/internal.h core/pay/link.c core/pay/link.h \
+	core/pay/merchant.c core/pay/merchant.h core/pay/orders.c core/pay/page.c core/pay/pay.c core/pay/pay.h core/pay/payments.c \
+	core/pay/prepay.c core/pay/provider.c core/pay/settle.c core/pay/settle.h

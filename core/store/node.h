@@ -1,0 +1,20 @@
+/*
+ * This process's node number: acquired at start, renewed by a thread of its own, given back at a clean stop. It feeds
+ * base/ids, so no id is made without a living lease. main starts and stops it.
+ */
+#ifndef PN_STORE_NODE_H
+#define PN_STORE_NODE_H
+
+#include "store/store.h"
+
+struct node;
+
+/* Takes a number for `name` (which stands for a listening address, so a predecessor of that name is dead) and makes what
+ * the predecessor held in the outbox due at once. */
+enum rc node_start(struct store *store, const char *name, struct node **ret_node, struct error *err);
+int64_t node_incarnation(const struct node *node);
+
+/* Ends the thread; the number stays taken until node_stop has released it. NULL is fine. */
+void node_stop(struct node *node);
+
+#endif
