@@ -82,6 +82,14 @@ enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *aren
 
 /* ---- payments.c */
 bool record_may_be_paid(const struct order *order, const struct pay_record *record, int64_t now_ms);
+/* Reads record, order and the other open attempts; caller NULL sees all. */
+enum rc payment_view_load(struct pay *pay, const struct caller *caller, int64_t pay_no, struct arena *arena,
+                          struct payment_view *ret_view, struct error *err);
+/* The parts: the other open attempts; and, with record and order there, the links and codes for the payer. */
+enum rc payment_view_others(struct tx *tx, struct payment_view *view, struct arena *arena, struct error *err);
+enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct arena *arena, struct error *err);
+
+/* ---- accept.c */
 enum rc payment_accept(struct pay *pay, int64_t pay_no, struct error *err);
 
 /* ---- prepay.c: how a PREPAY result is kept in pay_records.prepay */
