@@ -192,7 +192,9 @@ static bool set_policy(struct transfer *transfer, CURL *easy, const char *ca_fil
     if (ca_file)
         SET(CURLOPT_CAINFO, ca_file);
     SET(CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
-    SET(CURLOPT_PIPEWAIT, 1L);
+    /* one request per connection: a connection that hangs then takes one request with it, not all of them; and with
+     * PIPEWAIT libcurl holds back every request until the first answer of a host has come */
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_MAXAGE_CONN, (long)CONNECTION_AGE_S);
     SET(CURLOPT_FRESH_CONNECT, transfer->fresh ? 1L : 0L);
     SET(CURLOPT_USERAGENT, "paynotify/" PACKAGE_VERSION);

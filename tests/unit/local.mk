@@ -8,3 +8,9 @@ unit_tests += tests/unit/test_link
 tests_unit_test_link_SOURCES = tests/unit/test_link.c
 tests_unit_test_link_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_link_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_client
+tests_unit_test_client_SOURCES = tests/unit/test_client.c tests/unit/http_peer.c tests/unit/http_peer.h tests/unit/tls_peer.c \
+	tests/unit/tls_peer.h
+tests_unit_test_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(MHD_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_test_client_LDADD = $(core_libs) $(CMOCKA_LIBS)
