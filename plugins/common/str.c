@@ -32,6 +32,15 @@ bool str_is_digits(struct pn_str a, size_t min, size_t max)
     return true;
 }
 
+bool str_is_ascii(struct pn_str a)
+{
+    unsigned char seen = 0;
+
+    for (size_t i = 0; i < a.len; i++)
+        seen |= (unsigned char)a.data[i];
+    return seen < 0x80;
+}
+
 struct pn_str kv_get(struct pn_kv_list list, const char *name)
 {
     size_t len = strlen(name);

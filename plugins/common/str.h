@@ -37,6 +37,8 @@ bool str_is_nocase(struct pn_str a, const char *text);
 /* Digits only, between min and max of them. */
 bool str_is_digits(struct pn_str a, size_t min, size_t max);
 
+bool str_is_ascii(struct pn_str a);
+
 /* The value of `name`, or an absent text. */
 struct pn_str kv_get(struct pn_kv_list list, const char *name);
 
