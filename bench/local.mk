@@ -1,0 +1,14 @@
+# The benchmark: built and run by `make bench` only.
+EXTRA_PROGRAMS += bench/load bench/bare_publisher
+bench_load_SOURCES = bench/load.c bench/notice.c bench/notice.h bench/histogram.c bench/histogram.h
+bench_load_CPPFLAGS = $(CRYPTO_CFLAGS)
+bench_load_LDADD = $(CRYPTO_LIBS) -lpthread
+bench_bare_publisher_SOURCES = bench/bare_publisher.c
+bench_bare_publisher_CPPFLAGS = $(RABBITMQ_CFLAGS)
+bench_bare_publisher_LDADD = $(RABBITMQ_LIBS)
+CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_DIST += bench/run.py
+
+# PN_BENCH_COUNT=200000 make bench: more notifications per step.
+bench: all bench/load$(EXEEXT) bench/bare_publisher$(EXEEXT)
+	PN_SRCDIR='$(abs_top_srcdir)' PN_BUILDDIR='$(abs_top_builddir)' /usr/bin/python3 $(top_srcdir)/bench/run.py

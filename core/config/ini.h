@@ -23,8 +23,8 @@ struct ini_key {
 };
 
 struct ini_section {
-    const char *kind; /* "channel" of [channel alipay] */
-    const char *name; /* "alipay"; "" for [server] */
+    const char *kind; /* "channel" of [channel main] */
+    const char *name; /* "main"; "" for [server] */
     const char *file;
     int line;
     struct ini_key *keys;
@@ -38,7 +38,7 @@ struct ini {
     size_t section_count;
 };
 
-/* All faults of a configuration, one line each: "paynotify.conf:14: [channel alipay] unknown key …". */
+/* All faults of a configuration, one line each: "paynotify.conf:14: [channel main] unknown key …". */
 struct faults {
     struct buf text;
     size_t count;

@@ -16,7 +16,7 @@
 
 struct plugin; /* a loaded shared object with its checked descriptor; one per file, never unloaded */
 
-/* `file`: a path, or a name such as "alipay" that stands for plugin_dir/paynotify-alipay.so. One clear line in err
+/* `file`: a path, or a name such as "acme" that stands for plugin_dir/paynotify-acme.so. One clear line in err
  * that names the file, what was wanted and what was found. */
 enum rc plugin_load(const char *file, const char *plugin_dir, enum pn_kind wanted, struct plugin **ret_plugin,
                     struct error *err);

@@ -1,2 +1,34 @@
+# pytest against the real server, a real RabbitMQ and both stores. tap.py makes every pytest test one in the totals;
+# each file is a test program of its own, so that several run at once under `make -jN check`.
+integration_tests = \
+	tests/integration/test_api.py \
+	tests/integration/test_bad_input.py \
+	tests/integration/test_crash.py \
+	tests/integration/test_delivery_faults.py \
+	tests/integration/test_idempotence.py \
+	tests/integration/test_path.py \
+	tests/integration/test_settlement.py
+EXTRA_DIST += $(integration_tests) \
+	tests/integration/books.py \
+	tests/integration/browser.py \
+	tests/integration/conftest.py \
+	tests/integration/messages.py \
+	tests/integration/notices.py \
+	tests/integration/paynotifyd.py \
+	tests/integration/tap.py \
+	tests/integration/waiting.py
+
 EXTRA_DIST += tests/integration/postgres.py
 EXTRA_DIST += tests/integration/rabbitmq.py
+
+TEST_EXTENSIONS = .py
+PY_LOG_COMPILER = /usr/bin/python3 $(top_srcdir)/tests/integration/tap.py
+PY_LOG_DRIVER = $(LOG_DRIVER)
+
+if INTEGRATION
+#TESTS += $(integration_tests)
+endif
+
+# What takes long: 50 rounds of kill -9 for each store instead of 5.
+check-long: all
+	PN_ROUNDS=50 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/integration/test_crash.py

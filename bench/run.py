@@ -1,0 +1,2 @@
+#!/usr/bin/python3
+"""Measures; see doc/benchmarks.md."""

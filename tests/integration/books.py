@@ -1,0 +1,75 @@
+"""Reads the books behind the server's back, from either store, and fills them in bulk where a test needs thousands."""
+
+import contextlib
+import sqlite3
+
+import psycopg2
+import psycopg2.extras
+
+TABLES = ("orders", "order_goods", "pay_records", "events", "outbox", "delivery_history", "notify_audit", "query_schedule")
+
+UNPAID, PAID, CLOSED, CLOSING = 600001, 600002, 600003, 600005
+RECORD_UNPAID, RECORD_PAID, RECORD_CLOSED = 601001, 601002, 601004
+
+
+class Books:
+    """rows(sql) gives dictionaries. Parameters are written as %s. Each query stands alone, so it sees what is committed."""
+
+    def __init__(self, kind, where):
+        self.kind = kind  # "sqlite" or "pg"
+        self.where = where  # the file, or a libpq URL
+
+    def rows(self, sql, *parameters):
+        if self.kind == "pg":
+            connection = psycopg2.connect(self.where)
+            try:
+                with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+                    cursor.execute(sql, parameters)
+                    return [dict(row) for row in cursor.fetchall()]
+            finally:
+                connection.close()
+        connection = sqlite3.connect(f"file:{self.where}?mode=ro", uri=True, timeout=30)
+        try:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql.replace("%s", "?"), parameters)]
+        finally:
+            connection.close()
+
+    def value(self, sql, *parameters):
+        return next(iter(self.rows(sql, *parameters)[0].values()))
+
+    def count(self, table, where="1 = 1", *parameters):
+        return self.value(f"SELECT count(*) AS n FROM {table} WHERE {where}", *parameters)
+
+    def counts(self):
+        return {table: self.count(table) for table in TABLES}
+
+    def order(self, order_id):
+        return self.rows("SELECT * FROM orders WHERE order_id = %s", int(order_id))[0]
+
+    def record(self, pay_no):
+        return self.rows("SELECT * FROM pay_records WHERE pay_no = %s", int(pay_no))[0]
+
+    def events(self, order_id):
+        """The types of what happened to an order, in order."""
+        return [row["type"] for row in self.rows("SELECT type FROM events WHERE order_id = %s ORDER BY event_id", int(order_id))]
+
+    def audits(self, pay_no):
+        return [row["outcome"] for row in
+                self.rows("SELECT outcome FROM notify_audit WHERE pay_no = %s ORDER BY audit_id", str(pay_no))]
+
+    @contextlib.contextmanager
+    def held(self, order_id):
+        """Whoever wants to write this order waits meanwhile: a row lock, or SQLite's one write lock."""
+        if self.kind == "pg":
+            connection = psycopg2.connect(self.where)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM orders WHERE order_id = %s FOR UPDATE", (int(order_id),))
+        else:
+            connection = sqlite3.connect(self.where, timeout=30, isolation_level=None)
+            connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.rollback()
+            connection.close()

@@ -1,0 +1,108 @@
+"""The whole path, on both stores: an order, its pay link, the form that the provider accepts, the signed notification, the
+books, and the message that a consumer of reference A reads."""
+
+import base64
+import struct
+
+from books import PAID, RECORD_PAID
+from waiting import wait_for
+
+
+def assert_paid_and_told(server, books, messages, order_id, pay_no, number):
+    """Paid in the books and in the API, told once, nothing left in the outbox."""
+    wait_for(lambda: books.order(order_id)["status"] == PAID, 20, "the order to be paid")
+    assert books.record(pay_no)["status"] == RECORD_PAID
+    assert books.events(order_id) == ["payment.succeeded"]
+
+    (properties, _), body = messages.wait(1)[0], messages.bodies()[0]
+    assert set(body) == {"id", "messageType", "businessKey1", "businessKey2", "businessKey3", "payment"}
+    assert (body["messageType"], body["businessKey1"], body["businessKey2"], body["businessKey3"]) == \
+        ("payresult_notify", number, "60201", None)
+    event_id = books.rows("SELECT event_id FROM events")[0]["event_id"]
+    assert int(body["id"]) == event_id < 2**63
+    assert body["payment"]["pay_no"] == pay_no
+    assert properties.message_id == str(event_id)
+    assert properties.delivery_mode == 2
+    assert properties.content_type == "application/json"
+
+    wait_for(lambda: books.count("outbox") == 0, 10, "the outbox to be empty")
+    history = books.rows("SELECT * FROM delivery_history")
+    assert [row["event_id"] for row in history] == [event_id]
+    shown = server.ok("GET", f"/v1/payments/{pay_no}")
+    assert (shown["status"], shown["status_code"]) == ("paid", str(RECORD_PAID))
+    assert shown["trade_no"] == books.record(pay_no)["trade_no"]
+    assert server.ok("GET", f"/v1/orders/{order_id}")["status_code"] == str(PAID)
+    assert len(messages.drain()) == 1
+
+
+def test_order_to_message(server, sandbox, books, messages, pay_page, submit):
+    order = server.order("c-1", channel="alipay", goods=[
+        {"goods_id": "g1", "goods_type": "60201", "name": "Java", "price": "88.80", "quantity": 1}])
+
+    # What reference A's one call returned: the pay number and a PNG of the pay link to scan.
+    kind, _, data = order["qrcode"].partition(",")
+    assert kind == "data:image/png;base64"
+    png = base64.b64decode(data, validate=True)
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    assert width == height == 200
+    assert books.count("order_goods") == 1
+
+    # The phone opens the link and the form submits itself to the provider; the payer presses Pay.
+    form = pay_page(order["pay_url"])
+    assert form.action.startswith(sandbox.url)
+    page = submit(form)
+    assert page.status_code == 200, page.text
+    sandbox.pay(order["pay_no"])
+    assert_paid_and_told(server, books, messages, order["order_id"], order["pay_no"], "c-1")
+
+
+def test_page_product(server, sandbox, books, messages, pay_page, submit):
+    order = server.order("c-2")
+    payment = server.payment(order["order_id"], product="page", return_url="https://shop.example/thanks")
+    assert submit(pay_page(payment["pay_url"])).status_code == 200
+    sandbox.pay(payment["pay_no"])
+    assert_paid_and_told(server, books, messages, order["order_id"], payment["pay_no"], "c-2")
+
+
+def test_precreate_product(server, sandbox, books, messages, scan):
+    order = server.order("c-3")
+    payment = server.payment(order["order_id"], product="precreate")
+    assert payment["code_url"].startswith("http")
+    scan(payment)
+    sandbox.pay(payment["pay_no"])
+    assert_paid_and_told(server, books, messages, order["order_id"], payment["pay_no"], "c-3")
+
+
+def test_a_lost_notification_is_found_by_asking(server, sandbox, books, messages, pay_page, submit):
+    order = server.order("c-4")
+    payment = server.payment(order["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    sandbox.fault("notice", "drop", count=-1)
+    sandbox.pay(payment["pay_no"])
+    shown = server.ok("GET", f"/v1/payments/{payment['pay_no']}?refresh=true")
+    assert shown["status"] == "paid"
+    assert_paid_and_told(server, books, messages, order["order_id"], payment["pay_no"], "c-4")
+
+
+def test_tampered_notices_change_nothing_and_the_next_one_pays(server, sandbox, books, messages, pay_page, submit):
+    order = server.order("c-5")
+    payment = server.payment(order["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    sandbox.fault("notice", "tamper", count=1)
+    sandbox.fault("notice", "wrong_key", count=1)
+    sandbox.fault("notice", "duplicate", count=1, times=3)
+    sandbox.pay(payment["pay_no"])
+    assert_paid_and_told(server, books, messages, order["order_id"], payment["pay_no"], "c-5")
+
+
+def test_the_provider_is_asked_again_after_a_broken_answer(server, sandbox, pay_page, submit):
+    payment = server.payment(server.order("c-6")["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    path = f"/v1/payments/{payment['pay_no']}?refresh=true"
+    for kind in ("status", "html", "drop", "bad_signature", "unavailable"):
+        sandbox.fault("gateway", kind, count=-1)
+        assert server.api("GET", path).status_code in (200, 502, 503, 504)
+        assert server.ok("GET", f"/v1/payments/{payment['pay_no']}")["status"] == "unpaid"
+        sandbox.clear_faults()
+    assert server.ok("GET", path)["status"] == "unpaid"
