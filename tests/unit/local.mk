@@ -14,3 +14,9 @@ tests_unit_test_client_SOURCES = tests/unit/test_client.c tests/unit/http_peer.c
 	tests/unit/tls_peer.h
 tests_unit_test_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(MHD_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_test_client_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+# Not a test by itself: tests/integration/test_sink_rabbitmq.py talks to it.
+check_PROGRAMS += tests/unit/sink_driver
+tests_unit_sink_driver_SOURCES = tests/unit/sink_driver.c
+tests_unit_sink_driver_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+tests_unit_sink_driver_LDADD = -ldl -lpthread
