@@ -15,7 +15,7 @@
 
 struct ini_key {
     const char *name;
-    const char *value; /* after ${} expansion */
+    const char *value; /* after ${} expansion; NULL: given, but broken, and the fault is already reported */
     const char *file;  /* as the admin would type it, for messages */
     int line;
     bool from_env;     /* the whole value came from the environment */

@@ -25,7 +25,7 @@ const struct pn_plugin *plugin_descriptor(const struct plugin *plugin);
 /* ---- settings: the host's side of struct pn_option (settings.c) */
 
 struct setting {
-    const char *key, *value; /* as written, ${} expanded */
+    const char *key, *value; /* as written, ${} expanded; value NULL: given, broken, already reported */
     int line;
     const char *file;
     bool from_env;
@@ -33,9 +33,21 @@ struct setting {
 };
 typedef void (*setting_fault)(void *arg, const struct setting *at /* NULL: the section */, const char *text);
 
-/* Writes *ret_settings (settings_size bytes from the arena) from `settings` by the plugin's table; `dir` is where
- * relative files start. Keys in `reserved` (core's own, NULL-terminated) are passed over. Every fault is reported;
- * RC_CONFIG when there was one. */
+/* A table of options and the struct that it fills. The server's own sections have tables of the same kind. */
+struct option_table {
+    const struct pn_option *options;
+    size_t count, settings_size;
+    const char *lister;  /* what lists the keys, for messages: "`paynotify plugins x`" */
+    bool every_text_file; /* x_file stands for every text option; otherwise for secrets only */
+};
+
+/* Writes *ret_settings (settings_size bytes from the arena) from `settings` by the table; `dir` is where relative files
+ * start. Keys in `reserved` (somebody else's, NULL-terminated) are passed over. Every fault is reported; RC_CONFIG when
+ * there was one. Runs no code of a plugin. */
+enum rc options_fill(const struct option_table *table, struct setting *settings, size_t count, const char *const *reserved,
+                     const char *dir, struct arena *arena, setting_fault fault, void *arg, void **ret_settings);
+
+/* The same by a plugin's table. */
 enum rc settings_fill(const struct plugin *plugin, struct setting *settings, size_t count, const char *const *reserved,
                       const char *dir, struct arena *arena, setting_fault fault, void *arg, void **ret_settings);
 

@@ -1,6 +1,6 @@
 /*
- * A plugin's section of paynotify.conf, checked by the plugin's options table and written into its settings struct.
- * Runs no code of the plugin. Called by config_load at start-up, one thread.
+ * A section of paynotify.conf, checked by an options table (a plugin's or the server's own) and written into the table's
+ * settings struct. Runs no code of a plugin. Called by config_load at start-up, one thread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 enum { FILE_MAX = 1 << 20, OPTION_LIMIT = 128, NAME_ROOM = 48 };
 
 struct filling {
-    const struct plugin *plugin;
+    const struct option_table *table;
     const char *dir;
     struct arena *arena;
     setting_fault fault;
@@ -132,13 +132,18 @@ static void set_inline(struct filling *filling, const struct pn_option *option, 
         complain(filling, setting, "%s: %s", setting->key, err.text);
 }
 
-/* The option that `key` sets, by its name or, with *ret_file true, by its name and "_file". */
-static const struct pn_option *find_option(const struct plugin *plugin, const char *key, bool *ret_file)
+static bool takes_file(const struct option_table *table, const struct pn_option *option)
 {
-    for (size_t i = 0; i < plugin->descriptor.option_count; i++) {
-        const struct pn_option *option = &plugin->options[i];
+    return value_is_text(option->type) && (table->every_text_file || (option->flags & PN_OPT_SECRET));
+}
+
+/* The option that `key` sets, by its name or, with *ret_file true, by its name and "_file". */
+static const struct pn_option *find_option(const struct option_table *table, const char *key, bool *ret_file)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct pn_option *option = &table->options[i];
         size_t length = strlen(option->name);
-        *ret_file = value_is_text(option->type) && strncmp(key, option->name, length) == 0 && strcmp(key + length, "_file") == 0;
+        *ret_file = takes_file(table, option) && strncmp(key, option->name, length) == 0 && strcmp(key + length, "_file") == 0;
         if (*ret_file || strcmp(key, option->name) == 0)
             return option;
     }
@@ -155,13 +160,13 @@ static bool is_reserved(const char *const *reserved, const char *key)
 
 static void unknown_key(struct filling *filling, const struct setting *setting, const char *const *reserved)
 {
-    const struct plugin *plugin = filling->plugin;
+    const struct option_table *table = filling->table;
     const char *names[3 * OPTION_LIMIT];
     size_t count = 0;
-    for (size_t i = 0; i < plugin->descriptor.option_count; i++) {
-        names[count++] = plugin->options[i].name;
-        if (value_is_text(plugin->options[i].type))
-            names[count++] = arena_printf(filling->arena, "%s_file", plugin->options[i].name);
+    for (size_t i = 0; i < table->count; i++) {
+        names[count++] = table->options[i].name;
+        if (takes_file(table, &table->options[i]))
+            names[count++] = arena_printf(filling->arena, "%s_file", table->options[i].name);
     }
     for (; reserved && *reserved && count < 3 * OPTION_LIMIT; reserved++)
         names[count++] = *reserved;
@@ -169,20 +174,19 @@ static void unknown_key(struct filling *filling, const struct setting *setting, 
     if (nearest)
         complain(filling, setting, "unknown key \"%s\"; did you mean \"%s\"?", setting->key, nearest);
     else
-        complain(filling, setting, "unknown key \"%s\"; `paynotify plugins %s` lists what there is", setting->key,
-                 plugin->descriptor.name);
+        complain(filling, setting, "unknown key \"%s\"; %s lists what there is", setting->key, table->lister);
 }
 
 static void set_key(struct filling *filling, struct setting *setting, const char *const *reserved)
 {
     bool file;
-    const struct pn_option *option = find_option(filling->plugin, setting->key, &file);
+    const struct pn_option *option = find_option(filling->table, setting->key, &file);
     setting->used = true;
     if (!option) {
         unknown_key(filling, setting, reserved);
         return;
     }
-    const struct setting **given = &filling->given[option - filling->plugin->options];
+    const struct setting **given = &filling->given[option - filling->table->options];
     if (*given) { /* the same key twice is the reader's fault to find; this is x beside x_file */
         if (strcmp((*given)->key, setting->key) != 0)
             complain(filling, setting, "\"%s\" and \"%s\" (line %d) say the same thing; remove one", setting->key, (*given)->key,
@@ -190,6 +194,10 @@ static void set_key(struct filling *filling, struct setting *setting, const char
         return;
     }
     *given = setting;
+    if (!setting->value) { /* broken, and already reported by the reader */
+        filling->failed = true;
+        return;
+    }
     if (file)
         set_from_file(filling, option, setting);
     else
@@ -198,30 +206,26 @@ static void set_key(struct filling *filling, struct setting *setting, const char
 
 static void complete(struct filling *filling)
 {
-    const struct plugin *plugin = filling->plugin;
-    for (size_t i = 0; i < plugin->descriptor.option_count; i++) {
-        const struct pn_option *option = &plugin->options[i];
+    const struct option_table *table = filling->table;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct pn_option *option = &table->options[i];
         if (filling->given[i])
             continue;
         if (option->default_text) /* checked when the plugin was loaded */
             value_parse(option, option->default_text, filling->arena, filling->settings + option->offset, NULL);
         else if (option->flags & PN_OPT_REQUIRED)
             complain(filling, NULL, "missing key \"%s\"%s: %s", option->name,
-                     value_is_text(option->type) && (option->flags & PN_OPT_SECRET) ? " (or the same with _file)" : "", option->help);
+                     takes_file(table, option) && (option->flags & PN_OPT_SECRET) ? " (or the same with _file)" : "", option->help);
     }
 }
 
-enum rc settings_fill(const struct plugin *plugin, struct setting *settings, size_t count, const char *const *reserved,
-                      const char *dir, struct arena *arena, setting_fault fault, void *arg, void **ret_settings)
+enum rc options_fill(const struct option_table *table, struct setting *settings, size_t count, const char *const *reserved,
+                     const char *dir, struct arena *arena, setting_fault fault, void *arg, void **ret_settings)
 {
-    struct filling filling = { .plugin = plugin, .dir = dir, .arena = arena, .fault = fault, .fault_arg = arg };
-    filling.settings = arena_alloc(arena, plugin->descriptor.settings_size);
+    struct filling filling = { .table = table, .dir = dir, .arena = arena, .fault = fault, .fault_arg = arg };
+    filling.settings = arena_alloc(arena, table->settings_size);
     if (!filling.settings)
         return RC_NOMEM;
-    for (size_t i = 0; i < plugin->descriptor.option_count; i++)
-        if (is_reserved(reserved, plugin->options[i].name))
-            complain(&filling, NULL, "plugin \"%s\" has an option \"%s\", which is a key of the server's own",
-                     plugin->descriptor.name, plugin->options[i].name);
     for (size_t i = 0; i < count; i++)
         if (!is_reserved(reserved, settings[i].key))
             set_key(&filling, &settings[i], reserved);
@@ -230,4 +234,21 @@ enum rc settings_fill(const struct plugin *plugin, struct setting *settings, siz
         return RC_CONFIG;
     *ret_settings = filling.settings;
     return RC_OK;
+}
+
+enum rc settings_fill(const struct plugin *plugin, struct setting *settings, size_t count, const char *const *reserved,
+                      const char *dir, struct arena *arena, setting_fault fault, void *arg, void **ret_settings)
+{
+    const struct pn_plugin *descriptor = &plugin->descriptor;
+    struct option_table table = { plugin->options, descriptor->option_count, descriptor->settings_size,
+                                  arena_printf(arena, "`paynotify plugins %s`", descriptor->name), true };
+    for (size_t i = 0; i < table.count; i++)
+        if (is_reserved(reserved, table.options[i].name)) {
+            char text[256];
+            snprintf(text, sizeof text, "plugin \"%s\" has an option \"%s\", which is a key of the server's own",
+                     descriptor->name, table.options[i].name);
+            fault(arg, NULL, text);
+            return RC_CONFIG;
+        }
+    return options_fill(&table, settings, count, reserved, dir, arena, fault, arg, ret_settings);
 }
