@@ -1,0 +1,11 @@
+# The provider's side for tests and first steps. It shares no code with core and plugins, on purpose.
+bin_PROGRAMS += paynotify-sandbox
+paynotify_sandbox_SOURCES = sandbox/main.c sandbox/sandbox.h \
+	sandbox/alipay.h sandbox/alipay_events.c sandbox/alipay_gateway.c sandbox/alipay_methods.c sandbox/alipay_notice.c \
+	sandbox/alipay_payer.c sandbox/control.c sandbox/control.h sandbox/control_sign.c sandbox/faults.c sandbox/faults.h \
+	sandbox/form.c sandbox/form.h sandbox/keys.c sandbox/keys.h sandbox/notifier.c sandbox/notifier.h sandbox/server.c \
+	sandbox/server.h sandbox/text.c sandbox/text.h sandbox/trades.c sandbox/trades.h
+paynotify_sandbox_CPPFLAGS = -D_GNU_SOURCE $(MHD_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)
+paynotify_sandbox_CFLAGS = $(AM_CFLAGS) $(PN_PIE_CFLAGS) -pthread
+paynotify_sandbox_LDFLAGS = $(AM_LDFLAGS) $(PN_PIE_LDFLAGS) -pthread
+paynotify_sandbox_LDADD = $(MHD_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)

@@ -7,14 +7,17 @@ integration_tests = \
 	tests/integration/test_delivery_faults.py \
 	tests/integration/test_idempotence.py \
 	tests/integration/test_path.py \
+	tests/integration/test_sandbox.py \
 	tests/integration/test_settlement.py
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
 	tests/integration/conftest.py \
+	tests/integration/merchant.py \
 	tests/integration/messages.py \
 	tests/integration/notices.py \
 	tests/integration/paynotifyd.py \
+	tests/integration/sandbox.py \
 	tests/integration/tap.py \
 	tests/integration/waiting.py
 

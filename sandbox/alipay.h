@@ -1,0 +1,81 @@
+/*
+ * The Alipay side of the sandbox: what its files share. The gateway (alipay_gateway.c) checks and dispatches calls,
+ * alipay_methods.c answers them, alipay_payer.c shows the payer's pages, alipay_events.c makes things happen to trades,
+ * alipay_notice.c writes what Alipay sends to merchants.
+ */
+#ifndef SANDBOX_ALIPAY_H
+#define SANDBOX_ALIPAY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "faults.h"
+#include "form.h"
+#include "sandbox.h"
+#include "server.h"
+#include "trades.h"
+
+extern const struct route_table alipay_gateway_routes, alipay_payer_routes;
+
+/* ---- alipay_methods.c: business answers ---- */
+
+/* A gateway call that passed all checks. */
+struct alipay_call {
+    struct sandbox *sandbox;
+    const struct params *params;
+    const json_t *biz;
+};
+
+/* The node of an answer. */
+json_t *alipay_success(void);
+json_t *alipay_refusal(const char *code, const char *sub_code, const char *sub_msg);
+
+json_t *alipay_query(const struct alipay_call *call);
+json_t *alipay_close(const struct alipay_call *call);
+json_t *alipay_precreate(const struct alipay_call *call);
+/* wap.pay and page.pay: the node is only made when the call is refused; else the trade is open and shown to the payer. */
+json_t *alipay_open_wap(const struct alipay_call *call, char **ret_trade_no);
+json_t *alipay_open_page(const struct alipay_call *call, char **ret_trade_no);
+
+/* ---- alipay_payer.c ---- */
+
+struct reply alipay_show_trade(struct sandbox *sandbox, const char *trade_no);
+struct reply alipay_show_refusal(const json_t *node);
+
+/* ---- alipay_events.c: called with the trades locked ---- */
+
+/* Whether the merchant is told: as Alipay does by default for the product, or as a test wants it. */
+enum announce { ANNOUNCE_DEFAULT, ANNOUNCE_YES, ANNOUNCE_NO };
+
+/* The trade, closed first when its time is over. NULL: there is none. */
+struct trade *alipay_find(struct sandbox *sandbox, const char *pay_no);
+struct trade *alipay_find_trade_no(struct sandbox *sandbox, const char *trade_no);
+/* Closes all trades whose time is over. Locks by itself. */
+void alipay_expire_all(struct sandbox *sandbox);
+
+/* Each returns NULL or, unchanged, why the trade's state does not allow it (static text). */
+const char *alipay_event_open(struct trade *trade);
+const char *alipay_event_pay(struct sandbox *sandbox, struct trade *trade, enum announce announce);
+const char *alipay_event_close(struct sandbox *sandbox, struct trade *trade, enum announce announce);
+const char *alipay_event_finish(struct sandbox *sandbox, struct trade *trade, enum announce announce);
+const char *alipay_event_refund(struct sandbox *sandbox, struct trade *trade, int64_t fen, const char *out_request_no,
+                                enum announce announce);
+/* A notice about the trade as it is, such as WAIT_BUYER_PAY. */
+const char *alipay_event_tell(struct sandbox *sandbox, struct trade *trade);
+
+const char *alipay_status_text(enum trade_status status);
+
+/* ---- alipay_notice.c: signed texts that go to the merchant ---- */
+
+/* Queues a notice about the trade. `out_biz_no`: of a refund, else NULL. */
+void alipay_notify(struct sandbox *sandbox, const struct trade *trade, const char *out_biz_no);
+/* The payer's way back with signed parameters. The caller frees. */
+char *alipay_return_url(struct sandbox *sandbox, const struct trade *trade);
+/* All fields of a usual payment notice for a pay_no and amount, for tests that sign their own. */
+struct params alipay_sample_notice(struct sandbox *sandbox, const char *pay_no, const char *amount);
+/* Adds sign_type and sign and encodes. The caller frees. */
+char *alipay_sign_notice(struct keys *keys, struct params *fields, const struct fault_plan *plan);
+/* Replaces members (null: removes). */
+void alipay_change_fields(struct params *fields, const json_t *change);
+
+#endif

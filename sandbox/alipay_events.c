@@ -1,0 +1,121 @@
+/*
+ * What can happen to a trade: opened, paid, closed, finished, refunded, expired; and which of it Alipay announces by itself
+ * (protocol section 8). Called by the gateway, the payer's page and the control interface, with the trades locked.
+ */
+#include "alipay.h"
+#include "text.h"
+
+const char *alipay_status_text(enum trade_status status)
+{
+    static const char *const texts[] = {
+        [TRADE_UNSEEN] = "UNSEEN", /* never leaves the control interface */
+        [TRADE_WAITING] = "WAIT_BUYER_PAY",
+        [TRADE_SUCCESS] = "TRADE_SUCCESS",
+        [TRADE_FINISHED] = "TRADE_FINISHED",
+        [TRADE_CLOSED] = "TRADE_CLOSED",
+    };
+    return texts[status];
+}
+
+static void announce_event(struct sandbox *sandbox, const struct trade *trade, enum announce announce, bool by_default,
+                           const char *out_biz_no)
+{
+    say("trade %s: %s", trade->pay_no, alipay_status_text(trade->status));
+    if (announce == ANNOUNCE_YES || (announce == ANNOUNCE_DEFAULT && by_default))
+        alipay_notify(sandbox, trade, out_biz_no);
+}
+
+static struct trade *expire(struct sandbox *sandbox, struct trade *trade)
+{
+    if (trade && trade->status <= TRADE_WAITING && clock_now_ms() >= trade->expires_ms) {
+        /* What no payer has seen vanishes quietly. */
+        enum announce announce = trade->status == TRADE_UNSEEN ? ANNOUNCE_NO : ANNOUNCE_DEFAULT;
+        trade->status = TRADE_WAITING;
+        alipay_event_close(sandbox, trade, announce);
+    }
+    return trade;
+}
+
+struct trade *alipay_find(struct sandbox *sandbox, const char *pay_no)
+{
+    return expire(sandbox, trades_find(sandbox->trades, pay_no));
+}
+
+struct trade *alipay_find_trade_no(struct sandbox *sandbox, const char *trade_no)
+{
+    return expire(sandbox, trades_find_trade_no(sandbox->trades, trade_no));
+}
+
+void alipay_expire_all(struct sandbox *sandbox)
+{
+    trades_lock(sandbox->trades);
+    for (struct trade *trade = trades_first(sandbox->trades); trade; trade = trade->next)
+        expire(sandbox, trade);
+    trades_unlock(sandbox->trades);
+}
+
+const char *alipay_event_open(struct trade *trade)
+{
+    if (trade->status == TRADE_UNSEEN) {
+        trade->status = TRADE_WAITING;
+        trade->created_ms = clock_now_ms();
+    }
+    return NULL;
+}
+
+const char *alipay_event_pay(struct sandbox *sandbox, struct trade *trade, enum announce announce)
+{
+    if (trade->status > TRADE_WAITING)
+        return "the trade is paid or closed";
+    alipay_event_open(trade);
+    trade->status = TRADE_SUCCESS;
+    trade->paid_ms = clock_now_ms();
+    announce_event(sandbox, trade, announce, true, NULL);
+    return NULL;
+}
+
+const char *alipay_event_close(struct sandbox *sandbox, struct trade *trade, enum announce announce)
+{
+    if (trade->status != TRADE_WAITING)
+        return "only an unpaid trade that a payer has opened can be closed";
+    trade->status = TRADE_CLOSED;
+    trade->closed_ms = clock_now_ms();
+    announce_event(sandbox, trade, announce, trade->product == TRADE_WAP, NULL);
+    return NULL;
+}
+
+const char *alipay_event_finish(struct sandbox *sandbox, struct trade *trade, enum announce announce)
+{
+    if (trade->status != TRADE_SUCCESS)
+        return "only a paid trade can be finished";
+    trade->status = TRADE_FINISHED;
+    announce_event(sandbox, trade, announce, trade->product == TRADE_WAP, NULL);
+    return NULL;
+}
+
+const char *alipay_event_refund(struct sandbox *sandbox, struct trade *trade, int64_t fen, const char *out_request_no,
+                                enum announce announce)
+{
+    if (trade->status != TRADE_SUCCESS)
+        return "only a paid trade can be refunded";
+    if (fen > trade->total_fen - trade->refunded_fen)
+        return "that is more than what is left of the payment";
+    trade->refunded_fen += fen;
+    trade->refunded_ms = clock_now_ms();
+    if (trade->refunded_fen == trade->total_fen) {
+        trade->status = TRADE_CLOSED;
+        trade->closed_ms = trade->refunded_ms;
+    }
+    announce_event(sandbox, trade, announce, true, out_request_no ? out_request_no : trade->trade_no);
+    return NULL;
+}
+
+const char *alipay_event_tell(struct sandbox *sandbox, struct trade *trade)
+{
+    if (trade->status == TRADE_UNSEEN)
+        return "no payer has opened the trade";
+    if (!trade->notify_url)
+        return "the trade has no notify_url";
+    alipay_notify(sandbox, trade, trade->refunded_fen ? trade->trade_no : NULL);
+    return NULL;
+}

@@ -1,0 +1,304 @@
+/*
+ * /gateway.do: checks a call as strictly as Alipay does (protocol sections 2 and 5), dispatches it by method, and answers
+ * with the node's bytes signed (section 6). Runs on the threads of the HTTP server; no state of its own.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "alipay.h"
+#include "keys.h"
+#include "text.h"
+
+#define BODY_LIMIT (64 * 1024)
+#define CLOCK_TOLERANCE_MS (INT64_C(3600) * 1000) /* less than any wrong time zone */
+#define JSON_TYPE "application/json; charset=utf-8"
+
+static const struct method {
+    const char *name;
+    json_t *(*answer)(const struct alipay_call *call);                    /* server to server */
+    json_t *(*open)(const struct alipay_call *call, char **ret_trade_no); /* in the payer's browser */
+} methods[] = {
+    {"alipay.trade.wap.pay", NULL, alipay_open_wap},
+    {"alipay.trade.page.pay", NULL, alipay_open_page},
+    {"alipay.trade.precreate", alipay_precreate, NULL},
+    {"alipay.trade.query", alipay_query, NULL},
+    {"alipay.trade.close", alipay_close, NULL},
+};
+
+static const struct method *find_method(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof methods / sizeof *methods; i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------- checks */
+
+static json_t *invalid(const char *sub_code, const char *sub_msg)
+{
+    return alipay_refusal("40002", sub_code, sub_msg);
+}
+
+static json_t *check_presence(const struct params *params)
+{
+    static const struct {
+        const char *name, *sub_code;
+    } required[] = {{"app_id", "isv.missing-app-id"},       {"method", "isv.missing-method"},
+                    {"sign", "isv.missing-signature"},      {"sign_type", "isv.missing-signature-type"},
+                    {"timestamp", "isv.missing-timestamp"}, {"version", "isv.missing-version"}};
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+        const char *value = params_get(params, required[i].name);
+        if (!value || value[0] == '\0')
+            return alipay_refusal("40001", required[i].sub_code, "a required parameter is missing");
+    }
+    return NULL;
+}
+
+static json_t *check_common(const struct params *params)
+{
+    int64_t sent_ms;
+    const char *format = params_get(params, "format");
+    if (strcmp(params_get(params, "sign_type"), "RSA2") != 0)
+        return invalid("isv.invalid-signature-type", "sign_type must be RSA2");
+    if (strcmp(params_get(params, "version"), "1.0") != 0)
+        return invalid("isv.invalid-version", "version must be 1.0");
+    if (format && strcasecmp(format, "json") != 0)
+        return invalid("isv.invalid-format", "format must be JSON");
+    if (!beijing_parse(params_get(params, "timestamp"), &sent_ms))
+        return invalid("isv.invalid-timestamp", "timestamp must be yyyy-MM-dd HH:mm:ss");
+    if (llabs(sent_ms - clock_now_ms()) > CLOCK_TOLERANCE_MS)
+        return invalid("isv.invalid-timestamp", "timestamp is more than an hour off: is it Beijing time?");
+    return NULL;
+}
+
+/* Alipay reads the charset from the URL, before the body: without it there, it decodes as GBK. */
+static json_t *check_charset(const struct params *query)
+{
+    const char *charset = params_get(query, "charset");
+    if (!charset)
+        return invalid("isv.invalid-signature", "invalid signature: make sure that charset is in the URL query string");
+    if (strcasecmp(charset, "utf-8") != 0)
+        return invalid("isv.invalid-charset", "the sandbox speaks utf-8 only");
+    return NULL;
+}
+
+static json_t *check_signature(const struct sandbox *sandbox, const struct params *params)
+{
+    static const char *const unsigned_names[] = {"sign", NULL};
+    char *text = params_sign_text(params, unsigned_names, true);
+    json_t *refusal = NULL;
+    if (!keys_verify_app(sandbox->keys, text, strlen(text), params_get(params, "sign"))) {
+        char *message = text_format("invalid signature; the text that was verified: %s", text);
+        refusal = invalid("isv.invalid-signature", message);
+        free(message);
+    }
+    free(text);
+    return refusal;
+}
+
+static json_t *parse_biz(const struct params *params)
+{
+    const char *text = params_get(params, "biz_content");
+    json_t *biz = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    if (json_is_object(biz))
+        return biz;
+    json_decref(biz);
+    return NULL;
+}
+
+/* NULL: the call is sound. `ret_known`: it is from our application and for a method of ours, so the answer is signed. */
+static json_t *check(const struct alipay_call *call, const struct params *query, bool *ret_known)
+{
+    json_t *refusal = check_presence(call->params);
+    if (refusal)
+        return refusal;
+    if (strcmp(params_get(call->params, "app_id"), call->sandbox->app_id) != 0)
+        return invalid("isv.invalid-app-id", "app_id is unknown here");
+    if (!find_method(params_get(call->params, "method")))
+        return invalid("isv.invalid-method", "there is no such method");
+    *ret_known = true;
+    if ((refusal = check_charset(query)) || (refusal = check_common(call->params)) ||
+        (refusal = check_signature(call->sandbox, call->params)))
+        return refusal;
+    return call->biz ? NULL : invalid("isv.invalid-parameter", "biz_content must be a JSON object without repeated names");
+}
+
+/* ---------------------------------------------------------------------------------------------- answers */
+
+static void change_node(json_t *node, const json_t *change)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)change, name, value) {
+        if (json_is_null(value))
+            json_object_del(node, name);
+        else
+            json_object_set(node, name, value);
+    }
+}
+
+/* The node's bytes as Alipay writes them, with '/' as "\/". The caller frees. */
+static char *node_text(const json_t *node)
+{
+    return need(json_dumps(node, JSON_COMPACT | JSON_ESCAPE_SLASH));
+}
+
+static char *node_name(const char *method)
+{
+    char *name = text_format("%s_response", method);
+    for (char *at = name; *at; at++)
+        if (*at == '.')
+            *at = '_';
+    return name;
+}
+
+static struct reply signed_answer(const struct sandbox *sandbox, const char *method, json_t *node,
+                                  const struct fault_plan *plan)
+{
+    change_node(node, plan->change);
+    char *name = node_name(method), *text = node_text(node);
+    char *sign = keys_sign(sandbox->keys, plan->wrong_key ? SIGN_STRANGER : SIGN_PROVIDER, text, strlen(text));
+    if (plan->bad_signature)
+        sign[10] = sign[10] == 'A' ? 'B' : 'A';
+    if (plan->tamper) {
+        change_node(node, plan->tamper);
+        free(text);
+        text = node_text(node);
+    }
+    char *body = text_format("{\"%s\":%s,\"sign\":\"%s\"}", name, text, sign);
+    free(name);
+    free(text);
+    free(sign);
+    return reply_text(200, JSON_TYPE, body);
+}
+
+static struct reply unsigned_refusal(const json_t *node)
+{
+    char *text = node_text(node);
+    char *body = text_format("{\"error_response\":%s}", text);
+    free(text);
+    return reply_text(200, JSON_TYPE, body);
+}
+
+static bool breaks_transport(const struct fault_plan *plan)
+{
+    return plan->drop || plan->status || plan->html;
+}
+
+static struct reply broken_reply(const struct fault_plan *plan)
+{
+    if (plan->drop)
+        return reply_drop();
+    if (plan->status)
+        return reply_text((unsigned)plan->status, "text/plain; charset=utf-8", text_copy("a fault was asked for\n"));
+    return reply_text(200, "text/html; charset=utf-8", text_copy("<!DOCTYPE html>\n<title>busy</title><p>The system is busy.\n"));
+}
+
+static json_t *unavailable(void)
+{
+    return alipay_refusal("20000", "isp.unknow-error", "the system is busy");
+}
+
+/* ---------------------------------------------------------------------------------------------- a call */
+
+static void log_call(const struct method *method, const struct alipay_call *call, const json_t *node)
+{
+    const char *pay_no = json_string_value(json_object_get(call->biz, "out_trade_no"));
+    const char *sub_code = json_string_value(json_object_get(node, "sub_code"));
+    say("gateway %s %s: %s", method ? method->name : "(unknown method)", pay_no && text_is_word(pay_no, 64) ? pay_no : "-",
+        sub_code ? sub_code : "done");
+}
+
+static struct reply open_in_browser(const struct alipay_call *call, const struct method *method, json_t *refusal)
+{
+    char *trade_no = NULL;
+    json_t *node = refusal ? refusal : method->open(call, &trade_no);
+    log_call(method, call, node);
+    struct reply reply = node ? alipay_show_refusal(node) : alipay_show_trade(call->sandbox, trade_no);
+    json_decref(node);
+    free(trade_no);
+    return reply;
+}
+
+static struct reply answer_server(const struct alipay_call *call, const struct method *method, json_t *refusal, bool known,
+                                  const struct fault_plan *plan)
+{
+    json_t *node = refusal;
+    if (!node)
+        node = plan->unavailable && !plan->after ? unavailable() : method->answer(call);
+    if (plan->unavailable && plan->after) {
+        json_decref(node);
+        node = unavailable();
+    }
+    log_call(method, call, node);
+    struct reply reply = known ? signed_answer(call->sandbox, method->name, node, plan) : unsigned_refusal(node);
+    json_decref(node);
+    return reply;
+}
+
+static struct reply handle_call(const struct alipay_call *call, const struct params *query, const struct fault_plan *plan)
+{
+    bool known = false;
+    json_t *refusal = check(call, query, &known);
+    const struct method *method = find_method(params_get(call->params, "method"));
+    if (method && method->open)
+        return open_in_browser(call, method, refusal);
+    return answer_server(call, method, refusal, known, plan);
+}
+
+static void free_reply(struct reply *reply)
+{
+    free(reply->body);
+    free(reply->location);
+}
+
+static struct reply gateway_call(const struct alipay_call *call, const struct params *query)
+{
+    const char *pay_no = json_string_value(json_object_get(call->biz, "out_trade_no"));
+    struct fault_plan plan = faults_take(call->sandbox->faults, FAULT_GATEWAY, params_get(call->params, "method"), pay_no);
+    struct reply reply;
+    if (!plan.after && plan.delay_ms)
+        server_pause(call->sandbox->server, plan.delay_ms);
+    if (!plan.after && breaks_transport(&plan)) {
+        reply = broken_reply(&plan);
+        goto out;
+    }
+    reply = handle_call(call, query, &plan);
+    if (plan.after && plan.delay_ms)
+        server_pause(call->sandbox->server, plan.delay_ms);
+    if (breaks_transport(&plan)) {
+        free_reply(&reply);
+        reply = broken_reply(&plan);
+    }
+
+out:
+    fault_plan_free(&plan);
+    return reply;
+}
+
+static struct reply gateway(struct sandbox *sandbox, const struct request *request)
+{
+    struct params query = {0}, params = {0};
+    struct reply reply;
+    bool good = form_parse(&query, request->query, strlen(request->query)) &&
+                form_parse(&params, request->query, strlen(request->query)) &&
+                form_parse(&params, request->body, request->body_length);
+    if (good) {
+        json_t *biz = parse_biz(&params);
+        reply = gateway_call(&(struct alipay_call){.sandbox = sandbox, .params = &params, .biz = biz}, &query);
+        json_decref(biz);
+    } else {
+        reply = reply_text(400, "text/plain; charset=utf-8", text_copy("these are no form-encoded UTF-8 parameters\n"));
+    }
+    params_free(&query);
+    params_free(&params);
+    return reply;
+}
+
+static const struct route routes[] = {
+    {"GET", "/gateway.do", BODY_LIMIT, gateway},
+    {"POST", "/gateway.do", BODY_LIMIT, gateway},
+};
+
+const struct route_table alipay_gateway_routes = {routes, sizeof routes / sizeof *routes};

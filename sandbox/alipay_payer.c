@@ -1,0 +1,163 @@
+/*
+ * The pages that "the payer" sees in the browser: the cashier with Pay and Cancel, what became of it, and refusals. Runs on
+ * the threads of the HTTP server. Everything that came from outside is escaped.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "alipay.h"
+#include "text.h"
+
+#define HTML_TYPE "text/html; charset=utf-8"
+#define BODY_LIMIT 4096
+
+struct page {
+    FILE *out;
+    char *text;
+    size_t length;
+};
+
+static struct page *begin_page(const char *title)
+{
+    struct page *page = need(calloc(1, sizeof *page));
+    page->out = need(open_memstream(&page->text, &page->length));
+    fprintf(page->out,
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>\n"
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+            "<style>body{font:16px sans-serif;max-width:26em;margin:2em auto;padding:0 1em}"
+            ".note{background:#fe9;padding:.5em}.amount{font-size:2em}"
+            "button{font-size:1.1em;padding:.5em 1.5em;margin:.3em 0}</style></head>\n<body>\n"
+            "<p class=\"note\">paynotify-sandbox: this is not Alipay, and no money moves.</p>\n<h1>%s</h1>\n",
+            title, title);
+    return page;
+}
+
+static struct reply end_page(struct page *page, unsigned status)
+{
+    fputs("</body></html>\n", page->out);
+    fclose(page->out);
+    struct reply reply = reply_text(status, HTML_TYPE, need(page->text));
+    free(page);
+    return reply;
+}
+
+static void write_row(FILE *out, const char *label, const char *text)
+{
+    fprintf(out, "<p>%s: ", label);
+    text_write_html(out, text);
+    fputs("</p>\n", out);
+}
+
+static void write_button(FILE *out, const char *action, const char *trade_no, const char *label)
+{
+    fprintf(out,
+            "<form method=\"post\" action=\"/payer/%s\"><input type=\"hidden\" name=\"trade\" value=\"%s\">"
+            "<button>%s</button></form>\n",
+            action, trade_no, label);
+}
+
+static struct reply no_trade(void)
+{
+    struct page *page = begin_page("No such trade");
+    return end_page(page, 404);
+}
+
+static struct reply show_locked(const struct trade *trade)
+{
+    bool open = trade->status == TRADE_WAITING;
+    struct page *page = begin_page(open ? "Pay" : trade->paid_ms ? "Paid" : "Closed");
+    char *amount = money_text(trade->total_fen);
+    fprintf(page->out, "<p class=\"amount\">&yen; %s</p>\n", amount);
+    write_row(page->out, "For", trade->subject);
+    write_row(page->out, "Order", trade->pay_no);
+    write_row(page->out, "State", alipay_status_text(trade->status));
+    if (open) {
+        write_button(page->out, "pay", trade->trade_no, "Pay");
+        write_button(page->out, "cancel", trade->trade_no, "Cancel");
+    }
+    free(amount);
+    return end_page(page, 200);
+}
+
+struct reply alipay_show_trade(struct sandbox *sandbox, const char *trade_no)
+{
+    trades_lock(sandbox->trades);
+    struct trade *trade = alipay_find_trade_no(sandbox, trade_no);
+    if (trade)
+        alipay_event_open(trade);
+    struct reply reply = trade ? show_locked(trade) : no_trade();
+    trades_unlock(sandbox->trades);
+    return reply;
+}
+
+struct reply alipay_show_refusal(const json_t *node)
+{
+    static const char *const names[] = {"code", "msg", "sub_code", "sub_msg"};
+    struct page *page = begin_page("The gateway refuses this order");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = json_string_value(json_object_get(node, names[i]));
+        write_row(page->out, names[i], text ? text : "");
+    }
+    return end_page(page, 400);
+}
+
+static struct reply go_to(char *url)
+{
+    struct reply reply = reply_text(303, "text/plain; charset=utf-8", text_copy("see there\n"));
+    reply.location = url;
+    return reply;
+}
+
+/* The trade that a button's form names; NULL: none. */
+static struct trade *posted_trade(struct sandbox *sandbox, const struct request *request)
+{
+    struct params params = {0};
+    bool good = form_parse(&params, request->body, request->body_length);
+    const char *trade_no = good ? params_get(&params, "trade") : NULL;
+    struct trade *trade = trade_no ? alipay_find_trade_no(sandbox, trade_no) : NULL;
+    params_free(&params);
+    return trade;
+}
+
+static struct reply pay(struct sandbox *sandbox, const struct request *request)
+{
+    struct reply reply;
+    trades_lock(sandbox->trades);
+    struct trade *trade = posted_trade(sandbox, request);
+    if (!trade)
+        reply = no_trade();
+    else if (!alipay_event_pay(sandbox, trade, ANNOUNCE_DEFAULT) && trade->return_url)
+        reply = go_to(alipay_return_url(sandbox, trade));
+    else
+        reply = show_locked(trade);
+    trades_unlock(sandbox->trades);
+    return reply;
+}
+
+static struct reply cancel(struct sandbox *sandbox, const struct request *request)
+{
+    struct reply reply;
+    trades_lock(sandbox->trades);
+    const struct trade *trade = posted_trade(sandbox, request);
+    if (!trade)
+        reply = no_trade();
+    else if (trade->quit_url)
+        reply = go_to(text_copy(trade->quit_url));
+    else
+        reply = show_locked(trade); /* the payer may still change their mind */
+    trades_unlock(sandbox->trades);
+    return reply;
+}
+
+static struct reply qr(struct sandbox *sandbox, const struct request *request)
+{
+    return alipay_show_trade(sandbox, request->rest);
+}
+
+static const struct route routes[] = {
+    {"POST", "/payer/pay", BODY_LIMIT, pay},
+    {"POST", "/payer/cancel", BODY_LIMIT, cancel},
+    {"GET", "/qr/", BODY_LIMIT, qr},
+};
+
+const struct route_table alipay_payer_routes = {routes, sizeof routes / sizeof *routes};

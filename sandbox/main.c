@@ -1,0 +1,182 @@
+/*
+ * paynotify-sandbox: plays a payment provider (Alipay) for tests and for trying paynotify out, with its own test keys and
+ * without money. Here: the command line, start and stop, and the clock that lets unpaid trades expire.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alipay.h"
+#include "control.h"
+#include "keys.h"
+#include "notifier.h"
+#include "text.h"
+
+#define TICK_NS 200000000L
+
+struct options {
+    const char *listen, *dir, *app_id, *port_file;
+    int64_t speed;
+};
+
+static const char usage[] =
+    "usage: paynotify-sandbox --dir DIR [--listen ADDRESS:PORT] [--speed N] [--app-id ID] [--port-file FILE]\n"
+    "Plays Alipay with test keys. It is no real provider, and no money moves.\n"
+    "  --dir DIR          keys and merchant.conf; made when missing\n"
+    "  --listen A:P       default 127.0.0.1:0, a free port; [::1]:0 for IPv6\n"
+    "  --speed N          repeats notices N times faster than Alipay (1 to 1000000, default 1)\n"
+    "  --app-id ID        of the merchant's application, digits (default 9021000100000001)\n"
+    "  --port-file FILE   the port is written there once requests are answered\n";
+
+static bool parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option names[] = {{"listen", required_argument, NULL, 'l'},  {"dir", required_argument, NULL, 'd'},
+                                          {"speed", required_argument, NULL, 's'},   {"app-id", required_argument, NULL, 'a'},
+                                          {"port-file", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    char *end;
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        switch (c) {
+        case 'l': options->listen = optarg; break;
+        case 'd': options->dir = optarg; break;
+        case 'a': options->app_id = optarg; break;
+        case 'p': options->port_file = optarg; break;
+        case 's':
+            errno = 0;
+            options->speed = strtol(optarg, &end, 10);
+            if (errno || *end || options->speed < 1 || options->speed > 1000000)
+                return false;
+            break;
+        case 'h': fputs(usage, stdout); exit(0);
+        default: return false;
+        }
+    }
+    size_t digits = strspn(options->app_id, "0123456789");
+    return options->dir && optind == argc && digits >= 1 && digits <= 32 && options->app_id[digits] == '\0';
+}
+
+/* Readers never see half a file. */
+static bool write_file(const char *path, const char *text)
+{
+    char *draft = text_format("%s.%ld", path, (long)getpid());
+    FILE *out = fopen(draft, "we");
+    bool done = out && fputs(text, out) >= 0;
+    if (out && fclose(out) != 0)
+        done = false;
+    done = done && rename(draft, path) == 0;
+    if (!done)
+        fprintf(stderr, "paynotify-sandbox: %s cannot be written: %s\n", path, strerror(errno));
+    free(draft);
+    return done;
+}
+
+/* What the merchant pastes into paynotify.conf. */
+static bool write_merchant(const struct sandbox *sandbox, const char *dir)
+{
+    char *folder = need(realpath(dir, NULL));
+    char *path = text_format("%s/merchant.conf", folder);
+    char *text = text_format("; Test account of paynotify-sandbox: no real provider, no money. Goes under [channel alipay].\n"
+                             "app_id = %s\n"
+                             "gateway = %s/gateway.do\n"
+                             "private_key_file = %s/app-private.pem\n"
+                             "alipay_public_key_file = %s/alipay-public.pem\n"
+                             "seller_id = %s\n",
+                             sandbox->app_id, server_url(sandbox->server), folder, folder, sandbox->seller_id);
+    bool done = write_file(path, text);
+    free(folder);
+    free(path);
+    free(text);
+    return done;
+}
+
+static bool announce(const struct sandbox *sandbox, const struct options *options)
+{
+    printf("paynotify-sandbox plays Alipay with test keys. It is NOT a real provider: nothing is paid, no money moves.\n"
+           "gateway %s/gateway.do\ncontrol %s/control\nfor paynotify.conf: %s/merchant.conf\n",
+           server_url(sandbox->server), server_url(sandbox->server), options->dir);
+    fflush(stdout);
+    if (!options->port_file)
+        return true;
+    char *port = text_format("%d\n", server_port(sandbox->server));
+    bool done = write_file(options->port_file, port);
+    free(port);
+    return done;
+}
+
+/* Blocked before any thread starts, so that only this one takes them. */
+static sigset_t block_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+static void serve_until_signal(struct sandbox *sandbox, const sigset_t *signals)
+{
+    const struct timespec tick = {.tv_nsec = TICK_NS};
+    while (sigtimedwait(signals, NULL, &tick) < 0)
+        alipay_expire_all(sandbox);
+}
+
+static bool open_sandbox(struct sandbox *sandbox, const struct options *options)
+{
+    char *error = NULL;
+    sandbox->keys = keys_open(options->dir, &error);
+    if (sandbox->keys)
+        sandbox->server = server_bind(options->listen, &error);
+    if (error)
+        fprintf(stderr, "paynotify-sandbox: %s\n", error);
+    free(error);
+    return sandbox->server && write_merchant(sandbox, options->dir);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct route_table *const parts[] = {&alipay_gateway_routes, &alipay_payer_routes, &control_routes};
+    struct route_table tables[sizeof parts / sizeof *parts + 1] = {0};
+    struct options options = {.listen = "127.0.0.1:0", .app_id = "9021000100000001", .speed = 1};
+    if (!parse_options(argc, argv, &options)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        tables[i] = *parts[i];
+
+    int status = 1;
+    sigset_t signals = block_signals();
+    struct sandbox sandbox = {.app_id = options.app_id, .seller_id = "2088102100000001"};
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    json_object_seed(0);
+    sandbox.trades = trades_new();
+    sandbox.faults = faults_new();
+    if (!open_sandbox(&sandbox, &options))
+        goto out;
+    sandbox.notifier = notifier_start(sandbox.faults, &sandbox, options.speed);
+    if (server_run(sandbox.server, &sandbox, tables) != 0) {
+        fputs("paynotify-sandbox: the HTTP server does not start\n", stderr);
+        goto out;
+    }
+    if (!announce(&sandbox, &options))
+        goto out;
+    serve_until_signal(&sandbox, &signals);
+    status = 0;
+
+out:
+    server_free(sandbox.server);
+    notifier_free(sandbox.notifier);
+    faults_free(sandbox.faults);
+    trades_free(sandbox.trades);
+    keys_free(sandbox.keys);
+    curl_global_cleanup();
+    return status;
+}

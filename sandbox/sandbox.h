@@ -1,0 +1,24 @@
+/*
+ * What every part of the sandbox is handed: one struct, made by main, read-only while threads run; what its members point
+ * to keeps its own lock.
+ */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+struct faults;
+struct keys;
+struct notifier;
+struct server;
+struct trades;
+
+struct sandbox {
+    const char *app_id;
+    const char *seller_id;
+    struct keys *keys;
+    struct trades *trades;
+    struct faults *faults;
+    struct notifier *notifier;
+    struct server *server;
+};
+
+#endif

@@ -1,0 +1,192 @@
+"""paynotify-sandbox as a test sees it: starts and stops it, and talks to its control interface.
+
+    with Sandbox(builddir, directory, speed=100) as sandbox:
+        page = sandbox.submit(action, fields)       # what the payer's browser does with a pay form
+        sandbox.pay(pay_no)                         # the payer presses Pay
+        sandbox.wait_accepted(pay_no)
+
+Everything that asks for something raises requests.HTTPError when the sandbox refuses.
+"""
+import os
+import subprocess
+import time
+
+import requests
+
+WAIT_SECONDS = 30
+
+
+class Sandbox:
+    def __init__(self, builddir, directory, speed=1, listen="127.0.0.1:0", app_id=None):
+        self.directory = str(directory)
+        self.process = None
+        self.url = None
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self._port_file = os.path.join(self.directory, "port")
+        self._log_path = os.path.join(self.directory, "sandbox.log")
+        self._command = [os.path.join(str(builddir), "paynotify-sandbox"), "--dir", self.directory, "--listen", listen,
+                         "--speed", str(speed), "--port-file", self._port_file]
+        if app_id:
+            self._command += ["--app-id", app_id]
+
+    # -- life
+
+    def start(self):
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        if os.path.exists(self._port_file):
+            os.unlink(self._port_file)
+        with open(self._log_path, "ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not os.path.exists(self._port_file):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError("paynotify-sandbox does not start:\n" + self.log())
+            time.sleep(0.01)
+        with open(self._port_file) as port:
+            self.url = "http://127.0.0.1:%d" % int(port.read())
+        account = self.get("/control")
+        self.app_id, self.seller_id, self.gateway = account["app_id"], account["seller_id"], account["gateway"]
+        return self
+
+    def stop(self):
+        """Returns the exit status."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            status = self.process.wait(WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        self.process = None
+        self.session.close()
+        return status
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def log(self):
+        with open(self._log_path, errors="replace") as log:
+            return log.read()
+
+    def path(self, name):
+        """Of a file that the sandbox made: app-private.pem, alipay-public.pem, merchant.conf ..."""
+        return os.path.join(self.directory, name)
+
+    def merchant_conf(self):
+        """The lines that go under [channel alipay] in paynotify.conf."""
+        with open(self.path("merchant.conf")) as lines:
+            return lines.read()
+
+    # -- HTTP
+
+    def get(self, path):
+        answer = self.session.get(self.url + path, timeout=WAIT_SECONDS)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path, body=None):
+        answer = self.session.post(self.url + path, json=body or {}, timeout=WAIT_SECONDS)
+        answer.raise_for_status()
+        return answer
+
+    # -- what the payer does
+
+    def submit(self, action, fields):
+        """Posts a pay form as a browser would; returns the answer, whose page offers Pay and Cancel."""
+        return self.session.post(action, data=fields, timeout=WAIT_SECONDS, allow_redirects=False)
+
+    def press(self, button, trade_no):
+        """Presses "pay" or "cancel" on the payer's page; returns the answer, a redirect when there is a return_url."""
+        return self.session.post(self.url + "/payer/" + button, data={"trade": trade_no}, timeout=WAIT_SECONDS,
+                                 allow_redirects=False)
+
+    # -- trades
+
+    def trades(self):
+        return self.get("/control/trades")["trades"]
+
+    def trade(self, pay_no):
+        """With "notices", each with its "attempts"."""
+        return self.get("/control/trades/%s" % pay_no)
+
+    def act(self, pay_no, event, **body):
+        return self.post("/control/trades/%s/%s" % (pay_no, event), body).json()
+
+    def pay(self, pay_no, **body):
+        """notify=False: without the notice."""
+        return self.act(pay_no, "pay", **body)
+
+    def close(self, pay_no, **body):
+        return self.act(pay_no, "close", **body)
+
+    def finish(self, pay_no, **body):
+        return self.act(pay_no, "finish", **body)
+
+    def refund(self, pay_no, **body):
+        """amount="1.00" (default: what is left), out_request_no=..."""
+        return self.act(pay_no, "refund", **body)
+
+    def notify(self, pay_no):
+        """A new notice about the trade as it is, such as WAIT_BUYER_PAY."""
+        return self.act(pay_no, "notify")
+
+    def renotify(self, pay_no, **body):
+        """Sends the newest notice (or notice_id=...) once more, now."""
+        return self.act(pay_no, "renotify", **body)
+
+    def attempts(self, pay_no):
+        return [attempt for notice in self.trade(pay_no)["notices"] for attempt in notice["attempts"]]
+
+    def wait_attempts(self, pay_no, count):
+        """Until so many attempts have ended; returns them."""
+        return self._wait(lambda: self.attempts(pay_no), lambda found: len(found) >= count)
+
+    def wait_accepted(self, pay_no, count=1):
+        """Until so many of the trade's notices were answered with success; returns the trade."""
+        return self._wait(lambda: self.trade(pay_no),
+                          lambda trade: sum(notice["accepted"] for notice in trade["notices"]) >= count)
+
+    @staticmethod
+    def _wait(read, good):
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            found = read()
+            if good(found):
+                return found
+            if time.monotonic() > deadline:
+                raise AssertionError("waited in vain; the last state: %r" % (found,))
+            time.sleep(0.02)
+
+    # -- faults
+
+    def fault(self, target, kind, **how):
+        """target "gateway" or "notice"; kinds and their settings are in paynotify-sandbox(1)."""
+        return self.post("/control/faults", dict(how, target=target, kind=kind)).json()["id"]
+
+    def faults(self):
+        return self.get("/control/faults")["faults"]
+
+    def clear_faults(self):
+        self.session.delete(self.url + "/control/faults", timeout=WAIT_SECONDS).raise_for_status()
+
+    # -- notices without a trade
+
+    def sign_notice(self, bare=False, wrong_key=False, **fields):
+        """One signed notice body: the usual payment notice with `fields` over it (None leaves a field out), or with
+        bare=True nothing but `fields`."""
+        return self.post("/control/sign-notice", {"fields": fields, "bare": bare, "wrong_key": wrong_key}).json()["body"]
+
+    def sign_notices(self, notices):
+        """One body for each dict of fields."""
+        return self.post("/control/sign-notice", {"notices": notices}).json()["bodies"]
+
+    def sign_bulk(self, pay_nos, **fields):
+        """One body for each pay_no, at most 50000 at a time; the other fields are the same in all."""
+        return self.post("/control/sign-notice", {"pay_nos": pay_nos, "fields": fields}).text.splitlines()
