@@ -5,6 +5,8 @@
 #ifndef PN_HTTP_SERVER_H
 #define PN_HTTP_SERVER_H
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "base/pool.h"
 #include "config/config.h"
@@ -32,5 +34,8 @@ void http_quiesce(struct http_server *server);
 /* Answers every request that is still suspended (503 or the provider's failure), stops the daemons. */
 void http_stop(struct http_server *server);
 void http_free(struct http_server *server);
+
+/* One line per route, "METHOD PATH ROLE" (ROLE: anyone, app, operator), for `paynotifyd --list-routes`. */
+void http_list_routes(FILE *out);
 
 #endif

@@ -1,0 +1,36 @@
+/*
+ * The handlers that the table of routes names; one file per family. Each answers its request exactly once, now or later.
+ */
+#ifndef PN_HTTP_HANDLERS_H
+#define PN_HTTP_HANDLERS_H
+
+#include "http/request.h"
+
+/* orders.c: workers */
+void orders_create(struct http_request *request);
+void orders_list(struct http_request *request);
+void orders_get(struct http_request *request);
+void orders_close(struct http_request *request);
+
+/* payments.c: workers */
+void payments_create(struct http_request *request);
+void payments_list(struct http_request *request);
+void payments_get(struct http_request *request);
+void payments_accept(struct http_request *request);
+
+/* notify.c: HTTP threads; the answer comes from the committer's */
+void notify_take(struct http_request *request);
+void notify_give_up(struct http_request *request, enum request_end why, struct arena *scratch);
+
+/* payer.c: workers, except the return page */
+void payer_page(struct http_request *request);
+void payer_page_give_up(struct http_request *request, enum request_end why, struct arena *scratch);
+void payer_status(struct http_request *request);
+void payer_return(struct http_request *request);
+
+/* ops.c: HTTP threads, except readyz */
+void ops_health(struct http_request *request);
+void ops_ready(struct http_request *request);
+void ops_metrics(struct http_request *request);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * What a payer's browser sees: the pay link, its status poll, and the page a provider sends the browser back to.
+ * Workers; the link's signature is checked by pay.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/money.h"
+#include "http/engine.h"
+#include "http/handlers.h"
+#include "http/html.h"
+#include "http/input.h"
+#include "http/problem.h"
+#include "http/qr.h"
+#include "http/views.h"
+
+/* Shows "paid" in place of the code, and goes on to the shop when it left an address. */
+static const char poll_script[] =
+    "(function(){var m=document.getElementById('poll'),n=0;function ask(){if(++n>600)return;"
+    "fetch(m.dataset.status,{cache:'no-store'}).then(function(r){return r.json()}).then(function(s){"
+    "if(s.status==='paid'||s.order_status==='paid'){location.reload()}else if(s.status==='unpaid'){setTimeout(ask,3000)}"
+    "else{location.reload()}}).catch(function(){setTimeout(ask,3000)})}setTimeout(ask,3000)})();";
+
+static void reply_simple(struct http_request *request, int status, const char *zh, const char *en, const char *zh_text,
+                         const char *en_text)
+{
+    struct page page;
+    page_begin(&page, request->language, zh, en);
+    page_text(&page, zh_text, en_text);
+    page_reply(request, status, &page, NULL);
+}
+
+static void reply_unknown_link(struct http_request *request)
+{
+    reply_simple(request, 404, "链接无效", "This link is not valid", "请回到商家页面重新获取支付链接。",
+                 "Please go back to the shop and ask for a new payment link.");
+}
+
+static void add_order(struct page *page, const struct order *order)
+{
+    char money[MONEY_TEXT_MAX], amount[MONEY_TEXT_MAX + 8];
+    snprintf(amount, sizeof amount, "%s %s", money_format(order->amount_minor, order->currency, money), order->currency);
+    page_fact(page, "商品", "For", order->name);
+    page_fact(page, "金额", "Amount", amount);
+}
+
+/* ---- GET /pay/{pay_no} */
+
+static void show_form(struct http_request *request, const struct pay_page *shown)
+{
+    const char *sources = page_form_sources(shown->url, request->arena);
+    struct page page;
+    page_begin(&page, request->language, "正在前往支付", "Taking you to the payment");
+    add_order(&page, &shown->order);
+    buf_adds(&page.html, "<form id=\"pay\" method=\"post\" accept-charset=\"utf-8\" action=\"");
+    buf_add_html(&page.html, shown->url);
+    buf_adds(&page.html, "\">\n");
+    for (size_t i = 0; i < shown->field_count; i++) {
+        buf_adds(&page.html, "<input type=\"hidden\" name=\"");
+        buf_add_html(&page.html, shown->fields[i].name);
+        buf_adds(&page.html, "\" value=\"");
+        buf_add_html(&page.html, shown->fields[i].value);
+        buf_adds(&page.html, "\">\n");
+    }
+    buf_addf(&page.html, "<noscript><button type=\"submit\">%s</button></noscript></form>\n",
+             request->language == LANGUAGE_EN ? "Continue to payment" : "继续支付");
+    page_script(&page, "document.getElementById('pay').submit();");
+    page_reply(request, 200, &page, sources);
+}
+
+static void show_code(struct http_request *request, const struct pay_page *shown)
+{
+    const char *picture = qr_data_uri(shown->url, request->arena);
+    struct page page;
+    page_begin(&page, request->language, "扫码支付", "Scan to pay");
+    add_order(&page, &shown->order);
+    if (picture) buf_addf(&page.html, "<img alt=\"QR\" src=\"%s\">\n", picture);
+    if (shown->status_url) {
+        buf_adds(&page.html, "<p id=\"poll\" data-status=\"");
+        buf_add_html(&page.html, shown->status_url);
+        buf_adds(&page.html, "\"></p>\n");
+        page_script(&page, poll_script);
+    }
+    page_reply(request, 200, &page, "connect-src 'self'; form-action 'none'");
+}
+
+static void show_redirect(struct http_request *request, const struct pay_page *shown)
+{
+    const struct http_header location = {"Location", shown->url};
+    http_reply(request, &(struct http_reply){.status = 303, .headers = &location, .header_count = 1});
+}
+
+static void show_refused(struct http_request *request, const struct pay_page *shown)
+{
+    bool expired = shown->order.status == ORDER_UNPAID && shown->record.status == PAYMENT_UNPAID;
+    reply_simple(request, 410, expired ? "订单已过期" : "订单已关闭", expired ? "This order has expired" : "This order is closed",
+                 "此订单不能再支付，请回到商家页面重新下单。", "It can no longer be paid. Please order again at the shop.");
+}
+
+static void reply_try_again(struct http_request *request)
+{
+    reply_simple(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。您没有被扣款。",
+                 "The payment service did not answer. Wait a moment and reload this page. Nothing was charged.");
+}
+
+static void show(struct http_request *request, const struct pay_page *shown)
+{
+    switch (shown->kind) {
+    case PAGE_FORM: show_form(request, shown); return;
+    case PAGE_REDIRECT: show_redirect(request, shown); return;
+    case PAGE_CODE: show_code(request, shown); return;
+    case PAGE_PAID:
+        reply_simple(request, 409, "订单已支付", "This order is paid", "无需再次支付，可以关闭此页面。",
+                     "There is nothing more to pay. You may close this page.");
+        return;
+    case PAGE_REFUSED: show_refused(request, shown); return;
+    case PAGE_TRY_AGAIN: reply_try_again(request); return;
+    }
+}
+
+static void page_ready(void *arg, enum rc rc, const struct pay_page *shown, const struct error *err)
+{
+    struct http_request *request = arg;
+    if (rc == RC_OK)
+        show(request, shown);
+    else if (rc == RC_NOT_FOUND)
+        reply_unknown_link(request);
+    else if (rc == RC_DECLINED || rc == RC_CONFLICT)
+        reply_simple(request, 409, "无法支付", "This cannot be paid", "支付渠道没有接受此订单，请回到商家页面选择其他支付方式。",
+                     "The payment provider did not accept it. Please go back to the shop and choose another way to pay.");
+    else {
+        static struct log_limit limit;
+        if (log_allow(&limit, 60)) log_warn("pay page failed", LOG_S("error", rc_name(rc)), LOG_S("reason", err->text));
+        reply_try_again(request);
+    }
+    request_unref(request);
+}
+
+/* The number and the signature of a pay link; false when the link cannot be one of ours. */
+static bool read_link(struct http_request *request, int64_t *ret_pay_no, const char **ret_signature)
+{
+    struct query query;
+    struct error err = {0};
+    if (!id_parse(request->id, ret_pay_no) || query_parse(request->query, request->arena, &query, &err)) return false;
+    *ret_signature = query_get(&query, "k");
+    return *ret_signature != NULL;
+}
+
+void payer_page(struct http_request *request)
+{
+    int64_t pay_no;
+    const char *signature;
+    if (!read_link(request, &pay_no, &signature)) {
+        reply_unknown_link(request);
+        return;
+    }
+    request_ref(request);
+    pay_page_open(request->server->options.pay, pay_no, signature, request->client_ip, request->arena, page_ready, request);
+}
+
+void payer_page_give_up(struct http_request *request, enum request_end why, struct arena *scratch)
+{
+    (void) why;
+    (void) scratch;
+    struct page page;
+    page_begin(&page, request->language, "请稍后再试", "Please try again");
+    page_text(&page, "支付服务暂时没有响应，请刷新此页面。", "The payment service did not answer. Please reload this page.");
+    page_answer(request, 503, &page, NULL);
+}
+
+/* ---- GET /pay/{pay_no}/status */
+
+void payer_status(struct http_request *request)
+{
+    int64_t pay_no;
+    const char *signature;
+    struct pay_record record;
+    struct order order;
+    struct error err = {0};
+    if (!read_link(request, &pay_no, &signature)) {
+        http_problem(request, &(struct problem){.type = PROBLEM_NOT_FOUND, .detail = "This link is not valid."});
+        return;
+    }
+    if (pay_page_status(request->server->options.pay, pay_no, signature, request->arena, &record, &order, &err)) {
+        http_fail(request, &err);
+        return;
+    }
+    json_t *object = json_object();
+    json_object_set_new(object, "pay_no", json_string(request->id));
+    json_object_set_new(object, "status", json_string(payment_status_name(record.status)));
+    json_object_set_new(object, "order_status", json_string(order_status_name(order.status)));
+    http_reply_json(request, 200, object);
+}
+
+/* ---- GET /return/{channel} */
+
+void payer_return(struct http_request *request)
+{
+    if (!config_channel_find(request->server->options.config, request->id)) {
+        reply_unknown_link(request);
+        return;
+    }
+    reply_simple(request, 200, "支付结果确认中", "Your payment is being confirmed", "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
+                 "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
+}

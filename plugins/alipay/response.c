@@ -1,0 +1,234 @@
+/*
+ * What an answer of the gateway comes to, per operation. Only what Alipay signed is believed; whatever is not known for certain
+ * is unknown, never failed. Called on a worker. Pure; any thread.
+ */
+#include <stdio.h>
+
+#include "alipay/alipay.h"
+
+enum { WORDS_CHARS = 100 };
+
+/* Refusals after which nothing can have happened. All other codes leave the outcome open. */
+static const struct refusal {
+    const char *code;
+    int rc;
+} refusals[] = {
+    { "20001", PN_DECLINED },                 /* the token lacks permission */
+    { "40001", PN_DECLINED },                 /* a parameter is missing */
+    { "40002", PN_DECLINED },                 /* a parameter is wrong: signature, app_id */
+    { "40003", PN_DECLINED },                 /* a condition is not met */
+    { "40005", PN_NOT_DONE },                 /* too many calls */
+    { "40006", PN_DECLINED },                 /* the application lacks permission */
+    { "ACQ.INVALID_PARAMETER", PN_DECLINED },
+    { "ACQ.ACCESS_FORBIDDEN", PN_DECLINED },  /* the product is not contracted */
+    { "ACQ.PARTNER_ERROR", PN_DECLINED },
+    { "ACQ.TRADE_HAS_CLOSE", PN_DECLINED },   /* needs another number */
+};
+
+struct reading {
+    const struct alipay *alipay;
+    struct pn_call *call;
+    const struct pn_payment *payment;
+    json_t *node;
+    struct pn_str code; /* the most precise one: sub_code, or code */
+    struct pn_result *result;
+};
+
+static struct pn_str string_of(const json_t *node, const char *name)
+{
+    const json_t *value = json_object_get(node, name);
+
+    return (struct pn_str){ json_string_value(value), json_string_length(value) };
+}
+
+/* A copy in the arena: the node is freed before the result is used. */
+static bool keep(const struct reading *reading, struct pn_str *text)
+{
+    return alipay_keep(reading->alipay, reading->call, text);
+}
+
+/* Ends the call with the provider's code and words. */
+static int refuse(const struct reading *reading, int rc, const char *what)
+{
+    struct pn_str said = string_of(reading->node, "sub_msg");
+    char words[4 * WORDS_CHARS], text[sizeof(words) + 160];
+    size_t len;
+
+    if (!said.len)
+        said = string_of(reading->node, "msg");
+    len = subject_clean(said, WORDS_CHARS, words);
+    snprintf(text, sizeof(text), "%s%s%.*s %.*s", what, *what ? ": " : "", reading->code.len < 80 ? (int)reading->code.len : 80,
+             reading->code.data ? reading->code.data : "", (int)len, words);
+    return alipay_fail(reading->alipay, reading->call, rc, NULL, text);
+}
+
+/* Values that are not strings are kept as JSON text. */
+static int read_fields(const struct reading *reading, struct pn_kv_list *ret_fields)
+{
+    struct pn_kv *fields = alipay_alloc(reading->alipay, reading->call, (json_object_size(reading->node) + 1) * sizeof(*fields));
+    const char *name;
+    json_t *value;
+    size_t count = 0;
+
+    if (!fields)
+        return alipay_no_memory(reading->alipay, reading->call);
+    json_object_foreach(reading->node, name, value) {
+        struct pn_kv *field = &fields[count++];
+
+        *field = (struct pn_kv){ str_of(name), { json_string_value(value), json_string_length(value) } };
+        if (!json_is_string(value)) {
+            size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+            char *text = alipay_alloc(reading->alipay, reading->call, size + 1);
+
+            if (!text)
+                return alipay_no_memory(reading->alipay, reading->call);
+            json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY);
+            field->value = (struct pn_str){ text, size };
+        } else if (!keep(reading, &field->value)) {
+            return alipay_no_memory(reading->alipay, reading->call);
+        }
+        if (!keep(reading, &field->name))
+            return alipay_no_memory(reading->alipay, reading->call);
+    }
+    *ret_fields = (struct pn_kv_list){ fields, count };
+    return PN_OK;
+}
+
+/* The code and words of an answer that says no, for a result. */
+static int read_words(const struct reading *reading)
+{
+    struct pn_result *result = reading->result;
+
+    result->code = reading->code;
+    result->message = string_of(reading->node, "sub_msg");
+    if (!keep(reading, &result->code) || !keep(reading, &result->message))
+        return alipay_no_memory(reading->alipay, reading->call);
+    return PN_OK;
+}
+
+static int done_as(const struct reading *reading, enum pn_state state)
+{
+    reading->result->state = state;
+    return read_words(reading);
+}
+
+static int refused(const struct reading *reading)
+{
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+        if (str_is(reading->code, refusals[i].code))
+            return refuse(reading, refusals[i].rc, "");
+    return refuse(reading, PN_UNKNOWN, "");
+}
+
+static int read_prepay(const struct reading *reading)
+{
+    struct pn_result *result = reading->result;
+
+    result->url = string_of(reading->node, "qr_code");
+    if (!result->url.len)
+        return refuse(reading, PN_UNKNOWN, "an answer without qr_code");
+    if (!keep(reading, &result->url))
+        return alipay_no_memory(reading->alipay, reading->call);
+    result->state = PN_STATE_UNPAID;
+    result->prepay_kind = PN_PREPAY_CODE_URL;
+    result->merchant = (struct pn_kv_list){ reading->alipay->merchant, reading->alipay->merchant_count };
+    return PN_OK;
+}
+
+static int read_query(const struct reading *reading)
+{
+    struct pn_kv_list fields;
+    const char *fault;
+    int rc = read_fields(reading, &fields);
+
+    if (rc != PN_OK)
+        return rc;
+    /* An amount is a string; a number has been through a parser's double. */
+    if (!json_is_string(json_object_get(reading->node, "total_amount")))
+        return refuse(reading, PN_UNKNOWN, "an answer without total_amount");
+    fault = trade_read(fields, reading->result);
+    return fault ? refuse(reading, PN_UNKNOWN, fault) : PN_OK;
+}
+
+/* No refusal says anything about the payment, except that there is none (yet). */
+static int query_refused(const struct reading *reading)
+{
+    if (str_is(reading->code, "ACQ.TRADE_NOT_EXIST"))
+        return done_as(reading, PN_STATE_NOT_FOUND);
+    return refuse(reading, PN_UNKNOWN, "");
+}
+
+static int close_refused(const struct reading *reading)
+{
+    if (str_is(reading->code, "ACQ.TRADE_NOT_EXIST"))
+        return done_as(reading, PN_STATE_NOT_FOUND);
+    if (str_is(reading->code, "ACQ.TRADE_HAS_CLOSE"))
+        return done_as(reading, PN_STATE_CLOSED);
+    /* Paid or closed already: the host asks again. */
+    if (str_is(reading->code, "ACQ.REASON_TRADE_STATUS_INVALID") || str_is(reading->code, "ACQ.TRADE_STATUS_ERROR"))
+        return done_as(reading, PN_STATE_UNKNOWN);
+    return refused(reading);
+}
+
+static int read_node(struct reading *reading)
+{
+    bool succeeded = str_is(string_of(reading->node, "code"), "10000");
+    struct pn_str named = string_of(reading->node, "out_trade_no");
+
+    reading->code = string_of(reading->node, "sub_code");
+    if (!reading->code.len)
+        reading->code = string_of(reading->node, "code");
+    if ((succeeded || named.len) && !str_eq(named, reading->payment->pay_no))
+        return refuse(reading, PN_UNKNOWN, "an answer about another payment");
+    switch (reading->payment->operation) {
+    case PN_PREPAY:
+        return succeeded ? read_prepay(reading) : refused(reading);
+    case PN_QUERY:
+        return succeeded ? read_query(reading) : query_refused(reading);
+    default:
+        return succeeded ? done_as(reading, PN_STATE_CLOSED) : close_refused(reading);
+    }
+}
+
+/* An unsigned error is still worth reading for a human. */
+static int read_unsigned(struct reading *reading)
+{
+    reading->code = string_of(reading->node, "sub_code");
+    if (!reading->code.len)
+        reading->code = string_of(reading->node, "code");
+    return refuse(reading, PN_UNKNOWN, "the answer is not signed");
+}
+
+int alipay_response(const void *state, struct pn_call *call, const struct pn_payment *payment, uint32_t round,
+                    const struct pn_http_response *response, struct pn_step *ret_step)
+{
+    const struct alipay *alipay = state;
+    const char *method = alipay_method(payment);
+    struct reading reading = { .alipay = alipay, .call = call, .payment = payment };
+    struct answer answer;
+    char text[48];
+    int rc;
+
+    (void)round;
+    if (!method)
+        return alipay_fail(alipay, call, PN_UNSUPPORTED, NULL, "this operation or product is not supported");
+    if (response->status != 200) {
+        snprintf(text, sizeof(text), "the gateway answered HTTP %d", (int)response->status);
+        return alipay_fail(alipay, call, PN_UNKNOWN, NULL, text);
+    }
+    reading.result = alipay_result(alipay, call, payment);
+    if (!reading.result)
+        return alipay_no_memory(alipay, call);
+    answer_read(alipay, call, method, response->body, &answer);
+    reading.node = answer.node;
+    if (answer.trust == ANSWER_SIGNED)
+        rc = read_node(&reading);
+    else if (answer.trust == ANSWER_UNSIGNED)
+        rc = read_unsigned(&reading);
+    else
+        rc = alipay_fail(alipay, call, PN_UNKNOWN, NULL, answer.fault);
+    json_decref(answer.node);
+    if (rc == PN_OK)
+        ret_step->done = reading.result;
+    return rc;
+}
