@@ -31,8 +31,10 @@ static void append(struct deadlines *d, struct http_request *request, enum deadl
     request->deadline_class = (int) class;
     request->deadline_next = NULL;
     request->deadline_prev = d->lists[class].last;
-    if (d->lists[class].last) d->lists[class].last->deadline_next = request;
-    else d->lists[class].first = request;
+    if (d->lists[class].last)
+        d->lists[class].last->deadline_next = request;
+    else
+        d->lists[class].first = request;
     d->lists[class].last = request;
     d->waiting++;
 }
@@ -40,11 +42,16 @@ static void append(struct deadlines *d, struct http_request *request, enum deadl
 static void unlink_request(struct deadlines *d, struct http_request *request)
 {
     int class = request->deadline_class;
-    if (class < 0) return;
-    if (request->deadline_prev) request->deadline_prev->deadline_next = request->deadline_next;
-    else d->lists[class].first = request->deadline_next;
-    if (request->deadline_next) request->deadline_next->deadline_prev = request->deadline_prev;
-    else d->lists[class].last = request->deadline_prev;
+    if (class < 0)
+        return;
+    if (request->deadline_prev)
+        request->deadline_prev->deadline_next = request->deadline_next;
+    else
+        d->lists[class].first = request->deadline_next;
+    if (request->deadline_next)
+        request->deadline_next->deadline_prev = request->deadline_prev;
+    else
+        d->lists[class].last = request->deadline_prev;
     request->deadline_class = -1;
     d->waiting--;
 }
@@ -52,9 +59,10 @@ static void unlink_request(struct deadlines *d, struct http_request *request)
 /* The lock is held. A request whose time is up (or any, when closing), taken out with a reference; NULL: none. */
 static struct http_request *take_due(struct deadlines *d, int64_t now, bool closing)
 {
-    for (int class = 0; class < DEADLINE_CLASSES; class++) {
+    for (int class = 0; class < DEADLINE_CLASSES; class ++) {
         struct http_request *request = d->lists[class].first;
-        if (!request || (!closing && request->deadline_at_ms > now)) continue;
+        if (!request || (!closing && request->deadline_at_ms > now))
+            continue;
         unlink_request(d, request);
         request_ref(request);
         return request;
@@ -66,13 +74,16 @@ static struct http_request *take_due(struct deadlines *d, int64_t now, bool clos
  * comes in meanwhile need not wake the thread. INT64_MAX: when somebody comes. */
 static int64_t next_look(const struct deadlines *d, int64_t now)
 {
-    if (d->waiting == 0) return INT64_MAX;
+    if (d->waiting == 0)
+        return INT64_MAX;
     int64_t at = INT64_MAX;
-    for (int class = 0; class < DEADLINE_CLASSES; class++) {
+    for (int class = 0; class < DEADLINE_CLASSES; class ++) {
         int64_t latest = now + d->lists[class].ms;
-        if (latest < at) at = latest;
+        if (latest < at)
+            at = latest;
         const struct http_request *first = d->lists[class].first;
-        if (first && first->deadline_at_ms < at) at = first->deadline_at_ms;
+        if (first && first->deadline_at_ms < at)
+            at = first->deadline_at_ms;
     }
     return at;
 }
@@ -84,7 +95,7 @@ static void sleep_until(struct deadlines *d, int64_t at_ms)
         pthread_cond_wait(&d->changed, &d->lock);
         return;
     }
-    struct timespec at = {.tv_sec = at_ms / 1000, .tv_nsec = (at_ms % 1000) * 1000000};
+    struct timespec at = { .tv_sec = at_ms / 1000, .tv_nsec = (at_ms % 1000) * 1000000 };
     pthread_cond_timedwait(&d->changed, &d->lock, &at);
 }
 
@@ -108,11 +119,14 @@ static void *deadline_thread(void *arg)
     return NULL;
 }
 
-enum rc deadlines_new(const int64_t ms[DEADLINE_CLASSES], deadline_fn expired, void *arg, struct deadlines **ret, struct error *err)
+enum rc deadlines_new(const int64_t ms[DEADLINE_CLASSES], deadline_fn expired, void *arg, struct deadlines **ret,
+                      struct error *err)
 {
     struct deadlines *d = calloc(1, sizeof *d);
-    if (!d) return error_set(err, RC_NOMEM, "no memory for the deadlines");
-    for (int class = 0; class < DEADLINE_CLASSES; class++) d->lists[class].ms = ms[class];
+    if (!d)
+        return error_set(err, RC_NOMEM, "no memory for the deadlines");
+    for (int class = 0; class < DEADLINE_CLASSES; class ++)
+        d->lists[class].ms = ms[class];
     d->expired = expired;
     d->arg = arg;
     pthread_mutex_init(&d->lock, NULL);
@@ -136,7 +150,8 @@ bool deadlines_add(struct deadlines *d, struct http_request *request, enum deadl
     bool open = !d->closed;
     if (open) {
         append(d, request, class);
-        if (request->deadline_at_ms < d->sleeps_until_ms) pthread_cond_signal(&d->changed);
+        if (request->deadline_at_ms < d->sleeps_until_ms)
+            pthread_cond_signal(&d->changed);
     }
     pthread_mutex_unlock(&d->lock);
     return open;
@@ -172,7 +187,8 @@ size_t deadlines_waiting(struct deadlines *d)
 
 void deadlines_free(struct deadlines *d)
 {
-    if (!d) return;
+    if (!d)
+        return;
     pthread_mutex_lock(&d->lock);
     d->ends = true;
     pthread_cond_signal(&d->changed);

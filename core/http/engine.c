@@ -38,13 +38,15 @@ static enum MHD_Result join_forwarded(void *arg, enum MHD_ValueKind kind, const 
 {
     (void) kind;
     struct joined *joined = arg;
-    if (!value || strcasecmp(name, "X-Forwarded-For") != 0) return MHD_YES;
+    if (!value || strcasecmp(name, "X-Forwarded-For") != 0)
+        return MHD_YES;
     size_t n = strlen(value);
     if (joined->len + n + 2 > sizeof joined->text) {
         joined->overflow = true;
         return MHD_NO;
     }
-    if (joined->len > 0) joined->text[joined->len++] = ',';
+    if (joined->len > 0)
+        joined->text[joined->len++] = ',';
     memcpy(joined->text + joined->len, value, n + 1);
     joined->len += n;
     return MHD_YES;
@@ -52,7 +54,7 @@ static enum MHD_Result join_forwarded(void *arg, enum MHD_ValueKind kind, const 
 
 static void note_client(struct http_request *request)
 {
-    struct joined forwarded = {.len = 0};
+    struct joined forwarded = { .len = 0 };
     char text[ADDRESS_TEXT_MAX];
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, join_forwarded, &forwarded);
     const char *list = forwarded.len > 0 && !forwarded.overflow ? forwarded.text : NULL;
@@ -69,28 +71,34 @@ static bool find_route(struct http_request *request, unsigned side, const char *
     const struct http_route *routes = http_routes(&count);
     route_find(routes, count, side, method, request->path, &match);
     request->route = match.route;
-    if (match.id) request->id = arena_strndup(request->arena, match.id, match.id_len);
-    if (match.route) return true;
+    if (match.id)
+        request->id = arena_strndup(request->arena, match.id, match.id_len);
+    if (match.route)
+        return true;
     if (match.allow[0])
-        http_problem(request, &(struct problem){.type = PROBLEM_METHOD_NOT_ALLOWED, .detail = "Allow names the methods of this path.",
-                                                .header = &(struct http_header){"Allow", match.allow}});
+        http_problem(request, &(struct problem){ .type = PROBLEM_METHOD_NOT_ALLOWED,
+                                                 .detail = "Allow names the methods of this path.",
+                                                 .header = &(struct http_header){ "Allow", match.allow } });
     else
-        http_problem(request, &(struct problem){.type = PROBLEM_NOT_FOUND, .detail = "No route has this path."});
+        http_problem(request, &(struct problem){ .type = PROBLEM_NOT_FOUND, .detail = "No route has this path." });
     return false;
 }
 
 static bool check_role(struct http_request *request)
 {
-    if (request->route->role == FOR_ANYONE) return true;
-    request->app = auth_app(request->server->options.config, header(request, MHD_HTTP_HEADER_AUTHORIZATION));
-    if (!request->app) {
-        http_problem(request, &(struct problem){.type = PROBLEM_UNAUTHORIZED,
-                                                .detail = "Send \"Authorization: Bearer KEY\" with a key of a configured app.",
-                                                .header = &(struct http_header){"WWW-Authenticate", "Bearer realm=\"paynotify\""}});
+    if (request->route->role == FOR_ANYONE)
+        return true;
+    request->caller.app = auth_app(request->server->options.config, header(request, MHD_HTTP_HEADER_AUTHORIZATION));
+    if (!request->caller.app) {
+        http_problem(request,
+                     &(struct problem){ .type = PROBLEM_UNAUTHORIZED,
+                                        .detail = "Send \"Authorization: Bearer KEY\" with a key of a configured app.",
+                                        .header = &(struct http_header){ "WWW-Authenticate", "Bearer realm=\"paynotify\"" } });
         return false;
     }
-    if (request->route->role == FOR_OPERATORS && request->app->role != ROLE_OPERATOR) {
-        http_problem(request, &(struct problem){.type = PROBLEM_FORBIDDEN, .detail = "This needs a key with the role operator."});
+    if (request->route->role == FOR_OPERATORS && request->caller.app->role != ROLE_OPERATOR) {
+        http_problem(request,
+                     &(struct problem){ .type = PROBLEM_FORBIDDEN, .detail = "This needs a key with the role operator." });
         return false;
     }
     return true;
@@ -100,7 +108,8 @@ static bool check_role(struct http_request *request)
 static bool names_json(const char *type)
 {
     static const char json[] = "application/json";
-    if (!type || strncasecmp(type, json, sizeof json - 1) != 0) return false;
+    if (!type || strncasecmp(type, json, sizeof json - 1) != 0)
+        return false;
     type += sizeof json - 1;
     return *type == '\0' || *type == ';' || *type == ' ';
 }
@@ -109,26 +118,31 @@ static void answer_too_large(struct http_request *request)
 {
     char detail[80];
     snprintf(detail, sizeof detail, "The body of this call may have %zu bytes.", request->route->body_max);
-    http_problem(request, &(struct problem){.type = PROBLEM_BODY_TOO_LARGE, .detail = detail});
+    http_problem(request, &(struct problem){ .type = PROBLEM_BODY_TOO_LARGE, .detail = detail });
 }
 
 static void begin(struct http_request *request, unsigned side, const char *method)
 {
     request->head_only = strcmp(method, "HEAD") == 0;
-    if (!find_route(request, side, method) || !check_role(request)) return;
-    if (request->route->wants_client) note_client(request);
+    if (!find_route(request, side, method) || !check_role(request))
+        return;
+    if (request->route->wants_client)
+        note_client(request);
     request->is_json = names_json(header(request, MHD_HTTP_HEADER_CONTENT_TYPE));
     const char *length = header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (length && request->route->body_max > 0 && strtoull(length, NULL, 10) > request->route->body_max) answer_too_large(request);
+    if (length && request->route->body_max > 0 && strtoull(length, NULL, 10) > request->route->body_max)
+        answer_too_large(request);
 }
 
 /* Whether an answer that is known from the head alone must leave before the body was read: the sender waits for it, or
  * sends more than we are willing to throw away. libmicrohttpd then closes the connection behind it. */
 static bool answers_early(struct http_request *request)
 {
-    if (request_is_open(request)) return false;
+    if (request_is_open(request))
+        return false;
     const char *length = header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (header(request, MHD_HTTP_HEADER_EXPECT)) return true;
+    if (header(request, MHD_HTTP_HEADER_EXPECT))
+        return true;
     return length && strtoull(length, NULL, 10) > DISCARD_MAX;
 }
 
@@ -141,7 +155,8 @@ static enum MHD_Result take_body(struct http_request *request, const char *bytes
         buf_add(&request->body, bytes, n);
         return request->body.failed ? MHD_NO : MHD_YES;
     }
-    if (request_is_open(request) && max > 0) answer_too_large(request);
+    if (request_is_open(request) && max > 0)
+        answer_too_large(request);
     request->discarded += n;
     return request->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 }
@@ -154,10 +169,13 @@ bool request_suspend(struct http_request *request, enum deadline_class deadline)
     request->suspended = true;
     atomic_fetch_add(&server->suspended, 1);
     MHD_suspend_connection(request->connection);
-    if (deadlines_add(server->deadlines, request, deadline)) return true;
+    if (deadlines_add(server->deadlines, request, deadline))
+        return true;
     if (request_claim(request)) {
-        if (request->route->give_up) request->route->give_up(request, END_SHUTDOWN, request->arena);
-        else http_answer_problem(request, &(struct problem){.type = PROBLEM_STOPPING});
+        if (request->route->give_up)
+            request->route->give_up(request, END_SHUTDOWN, request->arena);
+        else
+            http_answer_problem(request, &(struct problem){ .type = PROBLEM_STOPPING });
     }
     return false;
 }
@@ -170,7 +188,8 @@ void engine_resumed(struct http_server *server)
 static void run_on_worker(void *arg)
 {
     struct http_request *request = arg;
-    if (request_is_open(request)) request->route->handle(request);
+    if (request_is_open(request))
+        request->route->handle(request);
     request_unref(request);
 }
 
@@ -180,11 +199,13 @@ static void run(struct http_request *request)
         request->route->handle(request);
         return;
     }
-    if (!request_suspend(request, DEADLINE_WORK)) return;
+    if (!request_suspend(request, DEADLINE_WORK))
+        return;
     request_ref(request);
     enum rc rc = pool_post(request->server->options.workers, run_on_worker, request);
-    if (rc == RC_OK) return;
-    http_problem(request, &(struct problem){.type = rc == RC_FULL ? PROBLEM_OVERLOADED : PROBLEM_STOPPING});
+    if (rc == RC_OK)
+        return;
+    http_problem(request, &(struct problem){ .type = rc == RC_FULL ? PROBLEM_OVERLOADED : PROBLEM_STOPPING });
     request_unref(request);
 }
 
@@ -201,7 +222,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     (void) version;
     struct http_daemon *daemon = arg;
     struct http_request *request = *request_slot;
-    if (!request || !request->peer) return MHD_NO;
+    if (!request || !request->peer)
+        return MHD_NO;
     switch (request->phase) {
     case PHASE_HEAD:
         request->phase = PHASE_BODY;
@@ -216,10 +238,10 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         }
         request->phase = PHASE_RUN;
         watchdog_waits(request->peer);
-        if (request_is_open(request)) run(request);
+        if (request_is_open(request))
+            run(request);
         return request->suspended ? MHD_YES : queue(request);
-    case PHASE_RUN:
-        return queue(request);
+    case PHASE_RUN: return queue(request);
     }
     return MHD_NO;
 }
@@ -232,15 +254,18 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct http_connection *peer = info ? info->socket_context : NULL;
     struct http_request *request = request_new(daemon->server->requests);
-    if (!request) return NULL;
+    if (!request)
+        return NULL;
     char *target = arena_strdup(request->arena, uri);
     char *question = target ? strchr(target, '?') : NULL;
-    if (question) *question = '\0';
+    if (question)
+        *question = '\0';
     request->server = daemon->server;
     request->peer = target ? peer : NULL;
     request->path = target;
     request->query = question ? question + 1 : "";
-    if (peer) watchdog_receives(daemon->server->watchdog, peer);
+    if (peer)
+        watchdog_receives(daemon->server->watchdog, peer);
     return request;
 }
 
@@ -250,28 +275,34 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
     (void) code;
     struct http_daemon *daemon = arg;
     struct http_request *request = *request_slot;
-    if (!request) return;
+    if (!request)
+        return;
     *request_slot = NULL;
     request_claim(request); /* the connection is gone: whoever still works on it answers nobody */
-    if (request->peer) watchdog_idles(daemon->server->watchdog, request->peer);
+    if (request->peer)
+        watchdog_idles(daemon->server->watchdog, request->peer);
     request_unref(request);
 }
 
-static void on_connection(void *arg, struct MHD_Connection *connection, void **peer_slot, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *arg, struct MHD_Connection *connection, void **peer_slot,
+                          enum MHD_ConnectionNotificationCode code)
 {
     struct http_daemon *daemon = arg;
     struct watchdog *watchdog = daemon->server->watchdog;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        if (*peer_slot) watchdog_leave(watchdog, *peer_slot);
+        if (*peer_slot)
+            watchdog_leave(watchdog, *peer_slot);
         *peer_slot = NULL;
         return;
     }
     const union MHD_ConnectionInfo *fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *at = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (!fd) return;
-    struct sockaddr_storage peer = {0};
+    if (!fd)
+        return;
+    struct sockaddr_storage peer = { 0 };
     socklen_t len = sizeof peer;
-    if (!at || getpeername(fd->connect_fd, (struct sockaddr *) &peer, &len) != 0) len = 0;
+    if (!at || getpeername(fd->connect_fd, (struct sockaddr *) &peer, &len) != 0)
+        len = 0;
     *peer_slot = watchdog_enter(watchdog, fd->connect_fd, len ? (struct sockaddr *) &peer : NULL, len);
 }
 
@@ -283,7 +314,8 @@ static void __attribute__((format(printf, 2, 0))) on_log(void *arg, const char *
     vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\r\n")] = '\0';
     const char *line = text;
-    if (log_allow(&limit, 20)) log_debug("libmicrohttpd", LOG_S("text", line));
+    if (log_allow(&limit, 20))
+        log_debug("libmicrohttpd", LOG_S("text", line));
 }
 
 /* Paths are matched and queries decoded by our own code. */
@@ -299,32 +331,35 @@ static size_t keep_as_sent(void *arg, struct MHD_Connection *connection, char *t
 enum rc engine_start(struct http_daemon *daemon, unsigned threads, unsigned connection_limit, struct error *err)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    daemon->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_access, daemon, /* */
-                                   MHD_OPTION_LISTEN_SOCKET, daemon->listener.fd, /* */
-                                   MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, /* */
-                                   MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0U, /* */
-                                   MHD_OPTION_CONNECTION_LIMIT, connection_limit, /* */
+    daemon->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_access, daemon,                        /* */
+                                   MHD_OPTION_LISTEN_SOCKET, daemon->listener.fd,                  /* */
+                                   MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,                       /* */
+                                   MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0U,        /* */
+                                   MHD_OPTION_CONNECTION_LIMIT, connection_limit,                  /* */
                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY, /* */
-                                   MHD_OPTION_URI_LOG_CALLBACK, on_uri, daemon, /* */
-                                   MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL, /* */
-                                   MHD_OPTION_NOTIFY_COMPLETED, on_completed, daemon, /* */
-                                   MHD_OPTION_NOTIFY_CONNECTION, on_connection, daemon, /* */
-                                   MHD_OPTION_STRICT_FOR_CLIENT, 1, /* */
+                                   MHD_OPTION_URI_LOG_CALLBACK, on_uri, daemon,                    /* */
+                                   MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent, NULL,               /* */
+                                   MHD_OPTION_NOTIFY_COMPLETED, on_completed, daemon,              /* */
+                                   MHD_OPTION_NOTIFY_CONNECTION, on_connection, daemon,            /* */
+                                   MHD_OPTION_STRICT_FOR_CLIENT, 1,                                /* */
                                    MHD_OPTION_END);
-    if (!daemon->mhd) return error_set(err, RC_INTERNAL, "cannot start the HTTP server on %s", daemon->listener.address);
+    if (!daemon->mhd)
+        return error_set(err, RC_INTERNAL, "cannot start the HTTP server on %s", daemon->listener.address);
     return RC_OK;
 }
 
 void engine_quiesce(struct http_daemon *daemon)
 {
-    if (!daemon->mhd || daemon->listener.fd < 0) return;
+    if (!daemon->mhd || daemon->listener.fd < 0)
+        return;
     MHD_quiesce_daemon(daemon->mhd);
     listen_close(&daemon->listener);
 }
 
 void engine_stop(struct http_daemon *daemon)
 {
-    if (daemon->mhd) MHD_stop_daemon(daemon->mhd);
+    if (daemon->mhd)
+        MHD_stop_daemon(daemon->mhd);
     daemon->mhd = NULL;
     listen_close(&daemon->listener);
 }

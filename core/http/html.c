@@ -18,8 +18,9 @@ static const char style[] =
 void page_begin(struct page *page, enum language language, const char *zh, const char *en)
 {
     unsigned char bytes[(NONCE_TEXT - 1) / 2];
-    *page = (struct page){.language = language};
-    while (getrandom(bytes, sizeof bytes, 0) != (ssize_t) sizeof bytes) continue;
+    *page = (struct page){ .language = language };
+    while (getrandom(bytes, sizeof bytes, 0) != (ssize_t) sizeof bytes)
+        continue;
     hex_encode(bytes, sizeof bytes, page->nonce);
     const char *title = language == LANGUAGE_EN ? en : zh;
     buf_addf(&page->html,
@@ -41,7 +42,8 @@ void page_text(struct page *page, const char *zh, const char *en)
 
 void page_fact(struct page *page, const char *zh, const char *en, const char *value)
 {
-    if (!value) return;
+    if (!value)
+        return;
     buf_adds(&page->html, "<p>");
     buf_add_html(&page->html, page->language == LANGUAGE_EN ? en : zh);
     buf_adds(&page->html, page->language == LANGUAGE_EN ? ": " : "：");
@@ -56,28 +58,30 @@ void page_script(struct page *page, const char *script)
 
 void page_answer(struct http_request *request, int status, struct page *page, const char *sources)
 {
-    struct buf policy = {0};
+    struct buf policy = { 0 };
     buf_adds(&page->html, "</main></body></html>\n");
     buf_addf(&policy,
              "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; img-src data:; base-uri 'none'; "
              "frame-ancestors 'none'%s%s",
              page->nonce, page->nonce, sources ? "; " : "; form-action 'none'", sources ? sources : "");
-    const struct http_header retry = {"Retry-After", "2"};
-    http_answer(request, &(struct http_reply){.status = page->html.failed ? 500 : status,
-                                              .content_type = "text/html; charset=utf-8",
-                                              .body = buf_text(&page->html),
-                                              .body_len = page->html.len,
-                                              .policy = buf_text(&policy),
-                                              .headers = &retry,
-                                              .header_count = status == 503 ? 1 : 0});
+    const struct http_header retry = { "Retry-After", "2" };
+    http_answer(request, &(struct http_reply){ .status = page->html.failed ? 500 : status,
+                                               .content_type = "text/html; charset=utf-8",
+                                               .body = buf_text(&page->html),
+                                               .body_len = page->html.len,
+                                               .policy = buf_text(&policy),
+                                               .headers = &retry,
+                                               .header_count = status == 503 ? 1 : 0 });
     buf_free(&policy);
     buf_free(&page->html);
 }
 
 void page_reply(struct http_request *request, int status, struct page *page, const char *sources)
 {
-    if (request_claim(request)) page_answer(request, status, page, sources);
-    else buf_free(&page->html);
+    if (request_claim(request))
+        page_answer(request, status, page, sources);
+    else
+        buf_free(&page->html);
 }
 
 /* The host's parent domain, when siblings under it can be told from strangers: at least three labels, no number. */
@@ -85,21 +89,25 @@ static const char *parent_of(const char *host, size_t n)
 {
     const char *dot = memchr(host, '.', n);
     const char *end = host + n;
-    if (!dot || strspn(host, "0123456789.") >= n || *host == '[') return NULL;
+    if (!dot || strspn(host, "0123456789.") >= n || *host == '[')
+        return NULL;
     return memchr(dot + 1, '.', (size_t) (end - dot - 1)) ? dot : NULL;
 }
 
 const char *page_form_sources(const char *url, struct arena *arena)
 {
     size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
-    if (scheme == 0) return NULL;
+    if (scheme == 0)
+        return NULL;
     const char *host = url + scheme;
     size_t origin = strcspn(host, "/?#");
     size_t host_len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]";
-    if (origin == 0 || strspn(host, allowed) < origin) return NULL;
+    if (origin == 0 || strspn(host, allowed) < origin)
+        return NULL;
     const char *parent = scheme == 8 ? parent_of(host, host_len) : NULL;
-    if (!parent) return arena_printf(arena, "form-action %.*s", (int) (scheme + origin), url);
+    if (!parent)
+        return arena_printf(arena, "form-action %.*s", (int) (scheme + origin), url);
     return arena_printf(arena, "form-action %.*s https://*%.*s", (int) (scheme + origin), url,
                         (int) (host_len - (size_t) (parent - host)), parent);
 }

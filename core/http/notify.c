@@ -18,13 +18,14 @@ enum { HEADERS_MAX = 64 };
 struct notify_work {
     const struct notify_channel *channel;
     struct pn_http_incoming incoming;
-    struct pn_kv headers[HEADERS_MAX];
+    struct pn_kv *headers;
+    size_t header_room;
     struct arena *arena;
 };
 
 static struct pn_str str(const char *text)
 {
-    return (struct pn_str){text, strlen(text)};
+    return (struct pn_str){ text, strlen(text) };
 }
 
 static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -32,27 +33,36 @@ static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char
     (void) kind;
     struct notify_work *work = arg;
     size_t n = strlen(name);
-    if (work->incoming.headers.count == HEADERS_MAX) return MHD_NO;
+    if (work->incoming.headers.count == work->header_room)
+        return MHD_NO;
     char *lower = arena_strndup(work->arena, name, n);
-    if (!lower) return MHD_NO;
+    if (!lower)
+        return MHD_NO;
     for (size_t i = 0; i < n; i++)
-        if (lower[i] >= 'A' && lower[i] <= 'Z') lower[i] = (char) (lower[i] - 'A' + 'a');
-    work->headers[work->incoming.headers.count++] = (struct pn_kv){{lower, n}, str(value ? value : "")};
+        if (lower[i] >= 'A' && lower[i] <= 'Z')
+            lower[i] = (char) (lower[i] - 'A' + 'a');
+    work->headers[work->incoming.headers.count++] = (struct pn_kv){ { lower, n }, str(value ? value : "") };
     return MHD_YES;
 }
 
 static struct notify_work *read_incoming(struct http_request *request, const struct notify_channel *channel)
 {
+    int count = MHD_get_connection_values(request->connection, MHD_HEADER_KIND, NULL, NULL);
+    size_t room = count < HEADERS_MAX ? (size_t) count : HEADERS_MAX;
     struct notify_work *work = arena_alloc(request->arena, sizeof *work);
-    if (!work) return NULL;
+    struct pn_kv *headers = arena_alloc(request->arena, room * sizeof *headers);
+    if (!work || !headers)
+        return NULL;
+    work->headers = headers;
+    work->header_room = room;
     work->channel = channel;
     work->arena = request->arena;
     work->incoming = (struct pn_http_incoming){
         .size = sizeof work->incoming,
         .method = str("POST"),
         .query = str(request->query),
-        .headers = {work->headers, 0},
-        .body = {buf_text(&request->body), request->body.len},
+        .headers = { work->headers, 0 },
+        .body = { buf_text(&request->body), request->body.len },
     };
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_header, work);
     return work;
@@ -63,18 +73,19 @@ static void answer(struct http_request *request, bool accepted, struct arena *ar
 {
     const struct notify_work *work = request->work;
     struct pn_call call;
-    struct pn_reply reply = {.size = sizeof reply};
+    struct pn_reply reply = { .size = sizeof reply };
     call_begin(&call, arena, work->channel->name);
     channel_reply(work->channel->channel, &call, &work->incoming, accepted, &reply);
     const char *type = arena_strndup(arena, reply.content_type.data ? reply.content_type.data : "text/plain",
                                      reply.content_type.data ? reply.content_type.len : strlen("text/plain"));
-    http_answer(request, &(struct http_reply){.status = reply.status, .content_type = type, .body = reply.body.data,
-                                              .body_len = reply.body.len});
+    http_answer(request, &(struct http_reply){
+                             .status = reply.status, .content_type = type, .body = reply.body.data, .body_len = reply.body.len });
 }
 
 static void refuse(struct http_request *request)
 {
-    if (request_claim(request)) answer(request, false, request->arena);
+    if (request_claim(request))
+        answer(request, false, request->arena);
 }
 
 void notify_give_up(struct http_request *request, enum request_end why, struct arena *scratch)
@@ -87,14 +98,16 @@ void notify_give_up(struct http_request *request, enum request_end why, struct a
 static void settled(void *arg, enum settle_outcome outcome)
 {
     struct http_request *request = arg;
-    if (request_claim(request)) answer(request, settle_outcome_accepted(outcome), request->arena);
+    if (request_claim(request))
+        answer(request, settle_outcome_accepted(outcome), request->arena);
     request_unref(request);
 }
 
 static void log_refused(const struct notify_channel *channel, const char *verdict, struct pn_str reason, struct arena *arena)
 {
     static struct log_limit limit;
-    if (!log_allow(&limit, 60)) return;
+    if (!log_allow(&limit, 60))
+        return;
     const char *text = reason.data ? arena_strndup(arena, reason.data, reason.len) : "";
     log_warn("notification refused", LOG_S("channel", channel->name), LOG_S("verdict", verdict), LOG_S("reason", text));
 }
@@ -102,11 +115,13 @@ static void log_refused(const struct notify_channel *channel, const char *verdic
 /* After request_suspend the request may be answered by its deadline at any moment; it stays alive by our references. */
 static void settle(struct http_request *request, const struct notify_channel *channel, const struct pn_result *result)
 {
-    struct error err = {0};
-    if (!request_suspend(request, DEADLINE_NOTIFY)) return;
+    struct error err = { 0 };
+    if (!request_suspend(request, DEADLINE_NOTIFY))
+        return;
     request_ref(request);
     enum rc rc = pay_settle(request->server->options.pay, channel->name, "notification", result, settled, request, &err);
-    if (rc == RC_OK) return;
+    if (rc == RC_OK)
+        return;
     static struct log_limit limit;
     if (log_allow(&limit, 60))
         log_warn("notification not settled", LOG_S("channel", channel->name), LOG_S("error", rc_name(rc)));
@@ -117,7 +132,8 @@ static void settle(struct http_request *request, const struct notify_channel *ch
 static const struct notify_channel *find_channel(const struct http_server *server, const char *name)
 {
     for (size_t i = 0; i < server->channel_count; i++)
-        if (strcmp(server->channels[i].name, name) == 0) return &server->channels[i];
+        if (strcmp(server->channels[i].name, name) == 0)
+            return &server->channels[i];
     return NULL;
 }
 
@@ -125,17 +141,17 @@ void notify_take(struct http_request *request)
 {
     const struct notify_channel *channel = find_channel(request->server, request->id);
     if (!channel) {
-        http_problem(request, &(struct problem){.type = PROBLEM_NOT_FOUND, .detail = "No channel of this name is configured."});
+        http_problem(request, &(struct problem){ .type = PROBLEM_NOT_FOUND, .detail = "No channel of this name is configured." });
         return;
     }
     struct notify_work *work = read_incoming(request, channel);
     if (!work) {
-        http_problem(request, &(struct problem){.type = PROBLEM_OVERLOADED});
+        http_problem(request, &(struct problem){ .type = PROBLEM_OVERLOADED });
         return;
     }
     request->work = work;
     struct pn_call call;
-    struct pn_notification judged = {.size = sizeof judged};
+    struct pn_notification judged = { .size = sizeof judged };
     call_begin(&call, request->arena, channel->name);
     int rc = channel_notification(channel->channel, &call, &work->incoming, &judged);
     if (rc == PN_OK && judged.verdict == PN_AUTHENTIC) {

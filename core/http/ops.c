@@ -12,12 +12,13 @@ enum { SINKS_MAX = 64 };
 void ops_health(struct http_request *request)
 {
     static const char body[] = "{\"status\":\"ok\"}";
-    http_reply(request, &(struct http_reply){.status = 200, .content_type = "application/json", .body = body, .body_len = sizeof body - 1});
+    http_reply(request, &(struct http_reply){
+                            .status = 200, .content_type = "application/json", .body = body, .body_len = sizeof body - 1 });
 }
 
 static json_t *show_sinks(struct outbox *outbox)
 {
-    static const char *const states[] = {[SINK_UP] = "up", [SINK_DOWN] = "down", [SINK_PAUSED] = "paused"};
+    static const char *const states[] = { [SINK_UP] = "up", [SINK_DOWN] = "down", [SINK_PAUSED] = "paused" };
     struct sink_status status[SINKS_MAX];
     size_t count = outbox ? outbox_sink_status(outbox, status, SINKS_MAX) : 0;
     json_t *sinks = json_array();
@@ -27,7 +28,8 @@ static json_t *show_sinks(struct outbox *outbox)
         json_object_set_new(sink, "state", json_string(states[status[i].state]));
         json_object_set_new(sink, "queued", json_integer((json_int_t) status[i].queued));
         json_object_set_new(sink, "in_flight", json_integer((json_int_t) status[i].in_flight));
-        if (status[i].reason[0]) json_object_set_new(sink, "reason", json_string(status[i].reason));
+        if (status[i].reason[0])
+            json_object_set_new(sink, "reason", json_string(status[i].reason));
         json_array_append_new(sinks, sink);
     }
     return sinks;
@@ -37,10 +39,12 @@ static json_t *show_sinks(struct outbox *outbox)
 void ops_ready(struct http_request *request)
 {
     struct http_server *server = request->server;
-    struct error err = {0};
+    struct error err = { 0 };
     json_t *reasons = json_array();
-    if (atomic_load(&server->draining)) json_array_append_new(reasons, json_string("the server is stopping"));
-    if (store_ping(server->options.store, &err)) json_array_append_new(reasons, json_sprintf("store: %s", err.text));
+    if (atomic_load(&server->draining))
+        json_array_append_new(reasons, json_string("the server is stopping"));
+    if (store_ping(server->options.store, &err))
+        json_array_append_new(reasons, json_sprintf("store: %s", err.text));
     bool ready = json_array_size(reasons) == 0;
     json_t *object = json_object();
     json_object_set_new(object, "ready", json_boolean(ready));
@@ -51,9 +55,11 @@ void ops_ready(struct http_request *request)
 
 void ops_metrics(struct http_request *request)
 {
-    struct buf text = {0};
+    struct buf text = { 0 };
     metrics_render(&text);
-    http_reply(request, &(struct http_reply){.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8",
-                                             .body = buf_text(&text), .body_len = text.len});
+    http_reply(request, &(struct http_reply){ .status = 200,
+                                              .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                              .body = buf_text(&text),
+                                              .body_len = text.len });
     buf_free(&text);
 }

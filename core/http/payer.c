@@ -76,7 +76,8 @@ static void show_code(struct http_request *request, const struct pay_page *shown
     struct page page;
     page_begin(&page, request->language, "扫码支付", "Scan to pay");
     add_order(&page, &shown->order);
-    if (picture) buf_addf(&page.html, "<img alt=\"QR\" src=\"%s\">\n", picture);
+    if (picture)
+        buf_addf(&page.html, "<img alt=\"QR\" src=\"%s\">\n", picture);
     if (shown->status_url) {
         buf_adds(&page.html, "<p id=\"poll\" data-status=\"");
         buf_add_html(&page.html, shown->status_url);
@@ -88,8 +89,8 @@ static void show_code(struct http_request *request, const struct pay_page *shown
 
 static void show_redirect(struct http_request *request, const struct pay_page *shown)
 {
-    const struct http_header location = {"Location", shown->url};
-    http_reply(request, &(struct http_reply){.status = 303, .headers = &location, .header_count = 1});
+    const struct http_header location = { "Location", shown->url };
+    http_reply(request, &(struct http_reply){ .status = 303, .headers = &location, .header_count = 1 });
 }
 
 static void show_refused(struct http_request *request, const struct pay_page *shown)
@@ -132,7 +133,8 @@ static void page_ready(void *arg, enum rc rc, const struct pay_page *shown, cons
                      "The payment provider did not accept it. Please go back to the shop and choose another way to pay.");
     else {
         static struct log_limit limit;
-        if (log_allow(&limit, 60)) log_warn("pay page failed", LOG_S("error", rc_name(rc)), LOG_S("reason", err->text));
+        if (log_allow(&limit, 60))
+            log_warn("pay page failed", LOG_S("error", rc_name(rc)), LOG_S("reason", err->text));
         reply_try_again(request);
     }
     request_unref(request);
@@ -142,8 +144,9 @@ static void page_ready(void *arg, enum rc rc, const struct pay_page *shown, cons
 static bool read_link(struct http_request *request, int64_t *ret_pay_no, const char **ret_signature)
 {
     struct query query;
-    struct error err = {0};
-    if (!id_parse(request->id, ret_pay_no) || query_parse(request->query, request->arena, &query, &err)) return false;
+    struct error err = { 0 };
+    if (!id_parse(request->id, ret_pay_no) || query_parse(request->query, request->arena, &query, &err))
+        return false;
     *ret_signature = query_get(&query, "k");
     return *ret_signature != NULL;
 }
@@ -178,9 +181,9 @@ void payer_status(struct http_request *request)
     const char *signature;
     struct pay_record record;
     struct order order;
-    struct error err = {0};
+    struct error err = { 0 };
     if (!read_link(request, &pay_no, &signature)) {
-        http_problem(request, &(struct problem){.type = PROBLEM_NOT_FOUND, .detail = "This link is not valid."});
+        http_problem(request, &(struct problem){ .type = PROBLEM_NOT_FOUND, .detail = "This link is not valid." });
         return;
     }
     if (pay_page_status(request->server->options.pay, pay_no, signature, request->arena, &record, &order, &err)) {
@@ -202,6 +205,8 @@ void payer_return(struct http_request *request)
         reply_unknown_link(request);
         return;
     }
-    reply_simple(request, 200, "支付结果确认中", "Your payment is being confirmed", "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
-                 "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
+    reply_simple(
+        request, 200, "支付结果确认中", "Your payment is being confirmed",
+        "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
+        "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
 }

@@ -14,10 +14,12 @@ static const char closed_policy[] = "default-src 'none'; frame-ancestors 'none'"
 
 static struct MHD_Response *build(const struct http_request *request, const struct http_reply *reply)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(reply->body_len, (void *) (uintptr_t) reply->body, MHD_RESPMEM_MUST_COPY);
-    if (!response) return NULL;
-    if (reply->content_type) MHD_add_response_header(response, "Content-Type", reply->content_type);
+    struct MHD_Response *response = MHD_create_response_from_buffer(reply->body_len, (void *) (uintptr_t) reply->body,
+                                                                    MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return NULL;
+    if (reply->content_type)
+        MHD_add_response_header(response, "Content-Type", reply->content_type);
     MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "X-Frame-Options", "DENY");
@@ -25,7 +27,8 @@ static struct MHD_Response *build(const struct http_request *request, const stru
     MHD_add_response_header(response, "Content-Security-Policy", reply->policy ? reply->policy : closed_policy);
     for (size_t i = 0; i < reply->header_count; i++)
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-    if (request->close_after || atomic_load(&request->server->draining)) MHD_add_response_header(response, "Connection", "close");
+    if (request->close_after || atomic_load(&request->server->draining))
+        MHD_add_response_header(response, "Connection", "close");
     return response;
 }
 
@@ -34,12 +37,14 @@ static void count(const struct http_request *request, int status)
     struct http_server *server = request->server;
     size_t hundreds = status >= 100 && status < 600 ? (size_t) status / 100 : 0;
     if (!request->route || !server->answers) {
-        if (server->unrouted) metric_add(server->unrouted, 1);
+        if (server->unrouted)
+            metric_add(server->unrouted, 1);
         return;
     }
     size_t routes;
     size_t at = (size_t) (request->route - http_routes(&routes));
-    if (at < routes && server->answers[at][hundreds]) metric_add(server->answers[at][hundreds], 1);
+    if (at < routes && server->answers[at][hundreds])
+        metric_add(server->answers[at][hundreds], 1);
 }
 
 void http_answer(struct http_request *request, const struct http_reply *reply)
@@ -51,7 +56,8 @@ void http_answer(struct http_request *request, const struct http_reply *reply)
     bool suspended = request->suspended;
     struct MHD_Connection *connection = request->connection;
     atomic_store(&request->state, REQUEST_ANSWERED);
-    if (!suspended) return; /* still inside the access callback, which queues it */
+    if (!suspended)
+        return; /* still inside the access callback, which queues it */
     deadlines_remove(server->deadlines, request);
     MHD_resume_connection(connection);
     engine_resumed(server);
@@ -59,7 +65,8 @@ void http_answer(struct http_request *request, const struct http_reply *reply)
 
 void http_reply(struct http_request *request, const struct http_reply *reply)
 {
-    if (request_claim(request)) http_answer(request, reply);
+    if (request_claim(request))
+        http_answer(request, reply);
 }
 
 void http_reply_json(struct http_request *request, int status, json_t *body)
@@ -67,16 +74,17 @@ void http_reply_json(struct http_request *request, int status, json_t *body)
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (text) {
-        http_reply(request, &(struct http_reply){.status = status, .content_type = "application/json", .body = text,
-                                                 .body_len = strlen(text)});
+        http_reply(request, &(struct http_reply){
+                                .status = status, .content_type = "application/json", .body = text, .body_len = strlen(text) });
     } else {
-        http_reply(request, &(struct http_reply){.status = 500});
+        http_reply(request, &(struct http_reply){ .status = 500 });
     }
     free(text);
 }
 
 bool reply_queue(struct http_request *request, struct MHD_Connection *connection)
 {
-    if (atomic_load(&request->state) != REQUEST_ANSWERED || !request->response) return false;
+    if (atomic_load(&request->state) != REQUEST_ANSWERED || !request->response)
+        return false;
     return MHD_queue_response(connection, (unsigned) request->status, request->response) == MHD_YES;
 }

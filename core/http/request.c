@@ -24,7 +24,8 @@ struct request_pool {
 struct request_pool *request_pool_new(void)
 {
     struct request_pool *pool = calloc(1, sizeof *pool);
-    if (!pool) return NULL;
+    if (!pool)
+        return NULL;
     pthread_mutex_init(&pool->lock, NULL);
     return pool;
 }
@@ -38,13 +39,15 @@ static void destroy(struct http_request *request)
 
 void request_pool_free(struct request_pool *pool)
 {
-    if (!pool) return;
+    if (!pool)
+        return;
     while (pool->unused) {
         struct http_request *request = pool->unused;
         pool->unused = request->pool_next;
         destroy(request);
     }
-    if (pool->living) return;
+    if (pool->living)
+        return;
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
@@ -69,8 +72,9 @@ struct http_request *request_new(struct request_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 
     struct arena *arena = request ? request->arena : arena_new(ARENA_LIMIT);
-    struct buf body = request ? request->body : (struct buf){0};
-    if (!request) request = malloc(sizeof *request);
+    struct buf body = request ? request->body : (struct buf){ 0 };
+    if (!request)
+        request = malloc(sizeof *request);
     if (!request) {
         arena_free(arena);
         pthread_mutex_lock(&pool->lock);
@@ -78,7 +82,7 @@ struct http_request *request_new(struct request_pool *pool)
         pthread_mutex_unlock(&pool->lock);
         return NULL;
     }
-    *request = (struct http_request){.arena = arena, .body = body, .pool = pool, .refs = 1, .deadline_class = -1};
+    *request = (struct http_request){ .arena = arena, .body = body, .pool = pool, .refs = 1, .deadline_class = -1 };
     return request;
 }
 
@@ -90,7 +94,8 @@ void request_ref(struct http_request *request)
 static void recycle(struct http_request *request)
 {
     struct request_pool *pool = request->pool;
-    if (request->response) MHD_destroy_response(request->response);
+    if (request->response)
+        MHD_destroy_response(request->response);
     bool keep = arena_used(request->arena) <= KEEP_ARENA_MAX && request->body.cap <= KEEP_BODY_MAX;
     if (keep) {
         arena_reset(request->arena);
@@ -105,12 +110,14 @@ static void recycle(struct http_request *request)
         pool->unused_count++;
     }
     pthread_mutex_unlock(&pool->lock);
-    if (!keep) destroy(request);
+    if (!keep)
+        destroy(request);
 }
 
 void request_unref(struct http_request *request)
 {
-    if (atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) == 1) recycle(request);
+    if (atomic_fetch_sub_explicit(&request->refs, 1, memory_order_acq_rel) == 1)
+        recycle(request);
 }
 
 bool request_claim(struct http_request *request)

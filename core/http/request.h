@@ -13,8 +13,8 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "config/config.h"
 #include "http/language.h"
+#include "pay/pay.h"
 
 struct MHD_Connection;
 struct MHD_Response;
@@ -37,7 +37,7 @@ struct http_request {
     const char *query;     /* as sent, without the '?'; "" when there is none */
     const char *id;        /* what {…} in the route's path matched; NULL when it has none */
     const char *client_ip; /* of the payer, by trusted_proxies; only for routes that ask for it */
-    const struct config_app *app; /* who called; NULL on routes without a key */
+    struct caller caller;  /* who calls; its app is NULL on routes without a key */
     enum language language;
     bool is_json; /* Content-Type: application/json */
     struct buf body;

@@ -14,14 +14,17 @@ static bool path_matches(const char *pattern, const char *path, const char **ret
         if (*pattern == '{') {
             id = path;
             id_len = strcspn(path, "/");
-            if (id_len == 0) return false;
+            if (id_len == 0)
+                return false;
             path += id_len;
             pattern = strchr(pattern, '}') + 1;
             continue;
         }
-        if (*pattern++ != *path++) return false;
+        if (*pattern++ != *path++)
+            return false;
     }
-    if (*path) return false;
+    if (*path)
+        return false;
     *ret_id = id;
     *ret_len = id_len;
     return true;
@@ -37,15 +40,16 @@ static void allow(struct route_match *match, const char *method)
 void route_find(const struct http_route *routes, size_t count, unsigned side, const char *method, const char *path,
                 struct route_match *ret_match)
 {
-    *ret_match = (struct route_match){0};
+    *ret_match = (struct route_match){ 0 };
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     for (size_t i = 0; i < count; i++) {
         const struct http_route *route = &routes[i];
         const char *id;
         size_t id_len;
-        if (!(route->sides & side) || !path_matches(route->path, path, &id, &id_len)) continue;
+        if (!(route->sides & side) || !path_matches(route->path, path, &id, &id_len))
+            continue;
         if (strcmp(route->method, wanted) == 0) {
-            *ret_match = (struct route_match){.route = route, .id = id, .id_len = id_len};
+            *ret_match = (struct route_match){ .route = route, .id = id, .id_len = id_len };
             return;
         }
         allow(ret_match, route->method);

@@ -34,7 +34,7 @@ static enum rc add_listener(struct http_server *server, unsigned side, struct li
         return error_set(err, RC_NOMEM, "no memory for a listener");
     }
     server->daemons = grown;
-    server->daemons[server->daemon_count++] = (struct http_daemon){.server = server, .side = side, .listener = *listener};
+    server->daemons[server->daemon_count++] = (struct http_daemon){ .server = server, .side = side, .listener = *listener };
     return RC_OK;
 }
 
@@ -45,13 +45,16 @@ static enum rc bind_side(struct http_server *server, unsigned side, const char *
     size_t given = listen_inherited(name, inherited, INHERITED_MAX);
     for (size_t i = 0; i < given; i++) {
         enum rc rc = add_listener(server, side, &inherited[i], err);
-        if (rc) return rc;
+        if (rc)
+            return rc;
     }
     for (size_t i = 0; given == 0 && i < count; i++) {
         struct listener listener;
         enum rc rc = listen_open(addresses[i], &listener, err);
-        if (!rc) rc = add_listener(server, side, &listener, err);
-        if (rc) return rc;
+        if (!rc)
+            rc = add_listener(server, side, &listener, err);
+        if (rc)
+            return rc;
     }
     return RC_OK;
 }
@@ -59,10 +62,12 @@ static enum rc bind_side(struct http_server *server, unsigned side, const char *
 enum rc http_bind(const struct config *config, struct http_server **ret_server, struct error *err)
 {
     struct http_server *server = calloc(1, sizeof *server);
-    if (!server) return error_set(err, RC_NOMEM, "no memory for the HTTP server");
+    if (!server)
+        return error_set(err, RC_NOMEM, "no memory for the HTTP server");
     const struct config_server *c = &config->server;
     enum rc rc = bind_side(server, SIDE_PUBLIC, "public", c->public_listen, c->public_listen_count, err);
-    if (!rc) rc = bind_side(server, SIDE_API, "api", c->api_listen, c->api_listen_count, err);
+    if (!rc)
+        rc = bind_side(server, SIDE_API, "api", c->api_listen, c->api_listen_count, err);
     if (rc) {
         http_free(server);
         return rc;
@@ -78,15 +83,17 @@ static void give_up(void *arg, struct http_request *request, bool closing)
 {
     struct http_server *server = arg;
     (void) server;
-    if (!request_claim(request)) return;
+    if (!request_claim(request))
+        return;
     const struct http_route *route = request->route;
     if (!closing) {
         static struct log_limit limit;
-        if (log_allow(&limit, 60)) log_warn("request answered by its deadline", LOG_S("route", route->path));
+        if (log_allow(&limit, 60))
+            log_warn("request answered by its deadline", LOG_S("route", route->path));
     }
     if (!route->give_up) {
         enum problem_type type = closing ? PROBLEM_STOPPING : PROBLEM_TIMEOUT;
-        http_answer_problem(request, &(struct problem){.type = type, .detail = "It may still be done; ask again."});
+        http_answer_problem(request, &(struct problem){ .type = type, .detail = "It may still be done; ask again." });
         return;
     }
     struct arena *scratch = arena_new(0);
@@ -96,7 +103,7 @@ static void give_up(void *arg, struct http_request *request, bool closing)
 
 static void name_metrics(struct http_server *server)
 {
-    static const char *const hundreds[6] = {NULL, NULL, "2xx", "3xx", "4xx", "5xx"};
+    static const char *const hundreds[6] = { NULL, NULL, "2xx", "3xx", "4xx", "5xx" };
     size_t count;
     const struct http_route *routes = http_routes(&count);
     server->unrouted = metric_counter("paynotify_http_unrouted_total", NULL, "Requests for paths or methods that do not exist.");
@@ -105,7 +112,8 @@ static void name_metrics(struct http_server *server)
         for (size_t h = 2; h < 6; h++) {
             char labels[128];
             snprintf(labels, sizeof labels, "route=\"%s %s\",status=\"%s\"", routes[i].method, routes[i].path, hundreds[h]);
-            server->answers[i][h] = metric_counter("paynotify_http_answers_total", labels, "Answers by route and kind of status.");
+            server->answers[i][h] = metric_counter("paynotify_http_answers_total", labels,
+                                                   "Answers by route and kind of status.");
         }
     }
 }
@@ -125,9 +133,11 @@ static void add_params(struct http_server *server, const char *list, size_t *cou
         bool known = false;
         for (size_t i = 0; i < *count; i++)
             known = known || (strlen(server->payer_params[i]) == n && memcmp(server->payer_params[i], list, n) == 0);
-        if (!known && *count < PAYER_PARAMS_MAX) server->payer_params[(*count)++] = arena_strndup(server->arena, list, n);
+        if (!known && *count < PAYER_PARAMS_MAX)
+            server->payer_params[(*count)++] = arena_strndup(server->arena, list, n);
         list += n;
-        if (*list) list++;
+        if (*list)
+            list++;
     }
 }
 
@@ -137,7 +147,8 @@ static enum rc note_channels(struct http_server *server, struct error *err)
     size_t params = 0;
     server->channels = arena_alloc(server->arena, config->channel_count * sizeof *server->channels);
     server->payer_params = arena_alloc(server->arena, (PAYER_PARAMS_MAX + 1) * sizeof *server->payer_params);
-    if (!server->channels || !server->payer_params) return error_set(err, RC_NOMEM, "no memory for the channels");
+    if (!server->channels || !server->payer_params)
+        return error_set(err, RC_NOMEM, "no memory for the channels");
     for (size_t i = 0; i < config->channel_count; i++) {
         const struct config_channel *c = &config->channels[i];
         server->channels[i] = (struct notify_channel){
@@ -149,7 +160,8 @@ static enum rc note_channels(struct http_server *server, struct error *err)
             .failed = verdict_metric(c->name, "failed"),
         };
         const struct pn_product *const *products = channel_products(c->channel);
-        for (size_t p = 0; products && products[p]; p++) add_params(server, products[p]->params, &params);
+        for (size_t p = 0; products && products[p]; p++)
+            add_params(server, products[p]->params, &params);
     }
     server->channel_count = config->channel_count;
     return RC_OK;
@@ -161,12 +173,14 @@ static unsigned connections_per_daemon(const struct http_server *server)
     int64_t wanted = server->options.config->server.connection_limit;
     rlim_t needed = (rlim_t) wanted * server->daemon_count + SPARE_FILES;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return (unsigned) wanted;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return (unsigned) wanted;
     if (limit.rlim_cur < needed) {
         limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || needed < limit.rlim_max ? needed : limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (limit.rlim_cur >= needed) return (unsigned) wanted;
+    if (limit.rlim_cur >= needed)
+        return (unsigned) wanted;
     rlim_t left = limit.rlim_cur > 2 * SPARE_FILES ? limit.rlim_cur - SPARE_FILES : limit.rlim_cur / 2;
     unsigned each = (unsigned) (left / server->daemon_count);
     log_warn("fewer connections than configured: the limit of open files is too low", LOG_I("connections", each),
@@ -181,7 +195,8 @@ static enum rc start_daemons(struct http_server *server, struct error *err)
     for (size_t i = 0; i < server->daemon_count; i++) {
         struct http_daemon *daemon = &server->daemons[i];
         enum rc rc = engine_start(daemon, threads, limit, err);
-        if (rc) return rc;
+        if (rc)
+            return rc;
         log_notice("listening", LOG_S("side", daemon->side == SIDE_PUBLIC ? "public" : "api"),
                    LOG_S("address", daemon->listener.address));
     }
@@ -191,16 +206,21 @@ static enum rc start_daemons(struct http_server *server, struct error *err)
 enum rc http_start(struct http_server *server, const struct http_options *options, struct error *err)
 {
     const struct config_server *c = &options->config->server;
-    const int64_t deadlines[DEADLINE_CLASSES] = {[DEADLINE_NOTIFY] = c->notify_deadline_ms, [DEADLINE_WORK] = WORK_DEADLINE_MS};
+    const int64_t deadlines[DEADLINE_CLASSES] = { [DEADLINE_NOTIFY] = c->notify_deadline_ms, [DEADLINE_WORK] = WORK_DEADLINE_MS };
     server->options = *options;
     server->arena = arena_new(0);
     server->requests = request_pool_new();
-    if (!server->requests) return error_set(err, RC_NOMEM, "no memory for requests");
+    if (!server->requests)
+        return error_set(err, RC_NOMEM, "no memory for requests");
     enum rc rc = note_channels(server, err);
-    if (!rc) rc = proxies_new(c->trusted_proxies, c->trusted_proxy_count, &server->proxies, err);
-    if (!rc) rc = deadlines_new(deadlines, give_up, server, &server->deadlines, err);
-    if (!rc) rc = watchdog_new(c->receive_timeout_ms, IDLE_MS, SEND_MS, &server->watchdog, err);
-    if (rc) return rc;
+    if (!rc)
+        rc = proxies_new(c->trusted_proxies, c->trusted_proxy_count, &server->proxies, err);
+    if (!rc)
+        rc = deadlines_new(deadlines, give_up, server, &server->deadlines, err);
+    if (!rc)
+        rc = watchdog_new(c->receive_timeout_ms, IDLE_MS, SEND_MS, &server->watchdog, err);
+    if (rc)
+        return rc;
     name_metrics(server);
     return start_daemons(server, err);
 }
@@ -210,39 +230,46 @@ enum rc http_start(struct http_server *server, const struct http_options *option
 void http_quiesce(struct http_server *server)
 {
     atomic_store(&server->draining, true);
-    for (size_t i = 0; i < server->daemon_count; i++) engine_quiesce(&server->daemons[i]);
+    for (size_t i = 0; i < server->daemon_count; i++)
+        engine_quiesce(&server->daemons[i]);
 }
 
 /* Stopping libmicrohttpd with a suspended connection aborts the process, so this waits for as long as it takes: every
  * request that was in the list is claimed, and its claimer is about to resume it. */
 static void wait_for_resumes(struct http_server *server)
 {
-    struct timespec pause = {.tv_nsec = 1000000};
-    while (atomic_load(&server->suspended) > 0) nanosleep(&pause, NULL);
+    struct timespec pause = { .tv_nsec = 1000000 };
+    while (atomic_load(&server->suspended) > 0)
+        nanosleep(&pause, NULL);
 }
 
 /* Answers that are queued get a moment to leave. */
 static void wait_for_answers(struct http_server *server)
 {
-    struct timespec pause = {.tv_nsec = 5000000};
+    struct timespec pause = { .tv_nsec = 5000000 };
     int64_t until = mono_ms() + DRAIN_MS;
-    while (watchdog_busy(server->watchdog) > 0 && mono_ms() < until) nanosleep(&pause, NULL);
+    while (watchdog_busy(server->watchdog) > 0 && mono_ms() < until)
+        nanosleep(&pause, NULL);
 }
 
 void http_stop(struct http_server *server)
 {
-    if (!server->deadlines) return;
+    if (!server->deadlines)
+        return;
     http_quiesce(server);
     deadlines_close(server->deadlines);
     wait_for_resumes(server);
     wait_for_answers(server);
-    for (size_t i = 0; i < server->daemon_count; i++) engine_stop(&server->daemons[i]);
+    for (size_t i = 0; i < server->daemon_count; i++)
+        engine_stop(&server->daemons[i]);
 }
 
 void http_free(struct http_server *server)
 {
-    if (!server) return;
-    for (size_t i = 0; i < server->daemon_count; i++) listen_close(&server->daemons[i].listener);
+    if (!server)
+        return;
+    for (size_t i = 0; i < server->daemon_count; i++)
+        listen_close(&server->daemons[i].listener);
     watchdog_free(server->watchdog);
     deadlines_free(server->deadlines);
     proxies_free(server->proxies);
@@ -256,5 +283,6 @@ void http_list_routes(FILE *out)
 {
     size_t count;
     const struct http_route *routes = http_routes(&count);
-    for (size_t i = 0; i < count; i++) fprintf(out, "%s %s %s\n", routes[i].method, routes[i].path, route_role_name(routes[i].role));
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s %s %s\n", routes[i].method, routes[i].path, route_role_name(routes[i].role));
 }

@@ -27,7 +27,8 @@ static enum rc fault(const struct place *at, const char *name, const char *text)
 static size_t characters(const char *text)
 {
     size_t n = 0;
-    for (; *text; text++) n += ((unsigned char) *text & 0xc0) != 0x80;
+    for (; *text; text++)
+        n += ((unsigned char) *text & 0xc0) != 0x80;
     return n;
 }
 
@@ -35,7 +36,8 @@ static bool has_control(const char *text)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char) *text;
-        if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f) return true;
+        if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f)
+            return true;
     }
     return false;
 }
@@ -43,14 +45,17 @@ static bool has_control(const char *text)
 static enum rc take_text(const struct place *at, const char *name, size_t max, const json_t *value, const char **ret)
 {
     char text[96];
-    if (!json_is_string(value)) return fault(at, name, "must be a string");
+    if (!json_is_string(value))
+        return fault(at, name, "must be a string");
     const char *string = json_string_value(value);
-    if (!*string) return fault(at, name, "must not be empty");
+    if (!*string)
+        return fault(at, name, "must not be empty");
     if (characters(string) > max) {
         snprintf(text, sizeof text, "must have at most %zu characters", max);
         return fault(at, name, text);
     }
-    if (has_control(string)) return fault(at, name, "must not hold control characters");
+    if (has_control(string))
+        return fault(at, name, "must not hold control characters");
     *ret = arena_strdup(at->arena, string);
     return *ret ? RC_OK : error_set(at->err, RC_NOMEM, "no memory for the body");
 }
@@ -59,11 +64,14 @@ static enum rc take_url(const struct place *at, const char *name, size_t max, co
 {
     const char *url;
     enum rc rc = take_text(at, name, max, value, &url);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
-    if (scheme == 0 || url[scheme] == '\0' || url[scheme] == '/') return fault(at, name, "must be an absolute http or https URL");
+    if (scheme == 0 || url[scheme] == '\0' || url[scheme] == '/')
+        return fault(at, name, "must be an absolute http or https URL");
     for (const char *p = url; *p; p++)
-        if ((unsigned char) *p <= 0x20 || strchr("\"<>\\^`{|}", *p)) return fault(at, name, "holds a character that a URL must escape");
+        if ((unsigned char) *p <= 0x20 || strchr("\"<>\\^`{|}", *p))
+            return fault(at, name, "holds a character that a URL must escape");
     *ret = url;
     return RC_OK;
 }
@@ -83,14 +91,16 @@ static enum rc take_integer(const struct place *at, const struct spec_field *fie
 static enum rc take_object(const struct place *at, const struct spec_field *field, const json_t *value, const char **ret)
 {
     char text[96];
-    if (!json_is_object(value)) return fault(at, field->name, "must be a JSON object");
+    if (!json_is_object(value))
+        return fault(at, field->name, "must be a JSON object");
     size_t n = json_dumpb(value, NULL, 0, JSON_COMPACT);
     if (n == 0 || n > field->max) {
         snprintf(text, sizeof text, "must have at most %zu bytes as JSON", field->max);
         return fault(at, field->name, text);
     }
     char *dump = arena_alloc(at->arena, n + 1);
-    if (!dump) return error_set(at->err, RC_NOMEM, "no memory for the body");
+    if (!dump)
+        return error_set(at->err, RC_NOMEM, "no memory for the body");
     json_dumpb(value, dump, n, JSON_COMPACT);
     *ret = dump;
     return RC_OK;
@@ -108,9 +118,10 @@ static enum rc take_list(const struct place *at, const struct spec_field *field,
         return fault(at, field->name, text);
     }
     char *items = arena_alloc(at->arena, count * field->items->size);
-    if (!items) return error_set(at->err, RC_NOMEM, "no memory for the body");
+    if (!items)
+        return error_set(at->err, RC_NOMEM, "no memory for the body");
     for (size_t i = 0; i < count; i++) {
-        struct place inner = {.arena = at->arena, .err = at->err};
+        struct place inner = { .arena = at->arena, .err = at->err };
         snprintf(inner.prefix, sizeof inner.prefix, "%s[%zu].", field->name, i);
         const json_t *item = json_array_get(value, i);
         if (!json_is_object(item)) {
@@ -118,9 +129,10 @@ static enum rc take_list(const struct place *at, const struct spec_field *field,
             return fault(&inner, "", "must be a JSON object");
         }
         enum rc rc = take_fields(&inner, field->items, NULL, item, items + i * field->items->size);
-        if (rc) return rc;
+        if (rc)
+            return rc;
     }
-    *ret = (struct spec_list){items, count};
+    *ret = (struct spec_list){ items, count };
     return RC_OK;
 }
 
@@ -141,8 +153,10 @@ static enum rc unknown_field(const struct place *at, const struct spec *spec, co
 {
     const char *names[NAMES_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < spec->count && count < NAMES_MAX; i++) names[count++] = spec->fields[i].name;
-    for (size_t i = 0; extra_names && extra_names[i] && count < NAMES_MAX; i++) names[count++] = extra_names[i];
+    for (size_t i = 0; i < spec->count && count < NAMES_MAX; i++)
+        names[count++] = spec->fields[i].name;
+    for (size_t i = 0; extra_names && extra_names[i] && count < NAMES_MAX; i++)
+        names[count++] = extra_names[i];
     const char *near = text_nearest(name, names, count);
     char text[96];
     snprintf(text, sizeof text, near ? "unknown field; did you mean \"%s\"?" : "unknown field", near);
@@ -152,14 +166,16 @@ static enum rc unknown_field(const struct place *at, const struct spec *spec, co
 static const struct spec_field *find_field(const struct spec *spec, const char *name)
 {
     for (size_t i = 0; i < spec->count; i++)
-        if (strcmp(spec->fields[i].name, name) == 0) return &spec->fields[i];
+        if (strcmp(spec->fields[i].name, name) == 0)
+            return &spec->fields[i];
     return NULL;
 }
 
 static bool is_extra(const char *const *extra_names, const char *name)
 {
     for (size_t i = 0; extra_names && extra_names[i]; i++)
-        if (strcmp(extra_names[i], name) == 0) return true;
+        if (strcmp(extra_names[i], name) == 0)
+            return true;
     return false;
 }
 
@@ -167,13 +183,16 @@ static enum rc take_extra(const struct place *at, const struct spec *spec, const
                           char *ret)
 {
     struct spec_list *list = (void *) (ret + spec->extras_offset);
-    if (!list->items) list->items = arena_alloc(at->arena, most * sizeof(struct spec_extra));
+    if (!list->items)
+        list->items = arena_alloc(at->arena, most * sizeof(struct spec_extra));
     struct spec_extra *extra = list->items;
-    if (!extra) return error_set(at->err, RC_NOMEM, "no memory for the body");
+    if (!extra)
+        return error_set(at->err, RC_NOMEM, "no memory for the body");
     extra += list->count;
     extra->name = arena_strdup(at->arena, name);
     enum rc rc = take_text(at, name, SPEC_EXTRA_MAX, value, &extra->value);
-    if (!rc) list->count++;
+    if (!rc)
+        list->count++;
     return rc;
 }
 
@@ -182,19 +201,23 @@ static enum rc take_fields(const struct place *at, const struct spec *spec, cons
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *) (uintptr_t) object, name, value)
-    {
+    json_object_foreach ((json_t *) (uintptr_t) object, name, value) {
         const struct spec_field *field = find_field(spec, name);
         bool extra = !field && is_extra(extra_names, name);
-        if (!field && !extra) return unknown_field(at, spec, extra_names, name);
-        if (json_is_null(value)) continue; /* the same as absent */
+        if (!field && !extra)
+            return unknown_field(at, spec, extra_names, name);
+        if (json_is_null(value))
+            continue; /* the same as absent */
         enum rc rc = field ? take(at, field, value, ret) : take_extra(at, spec, name, value, json_object_size(object), ret);
-        if (rc) return rc;
+        if (rc)
+            return rc;
     }
     for (size_t i = 0; i < spec->count; i++) {
-        if (!spec->fields[i].required) continue;
+        if (!spec->fields[i].required)
+            continue;
         const json_t *given = json_object_get(object, spec->fields[i].name);
-        if (!given || json_is_null(given)) return fault(at, spec->fields[i].name, "is missing");
+        if (!given || json_is_null(given))
+            return fault(at, spec->fields[i].name, "is missing");
     }
     return RC_OK;
 }
@@ -205,10 +228,11 @@ enum rc spec_parse(const struct spec *spec, const char *const *extra_names, cons
     json_error_t wrong;
     json_t *root = json_loadb(len > 0 ? body : "", len, JSON_REJECT_DUPLICATES, &wrong);
     if (!root) {
-        if (len == 0) return error_set(err, RC_BAD_INPUT, "the body is empty; a JSON object is expected");
+        if (len == 0)
+            return error_set(err, RC_BAD_INPUT, "the body is empty; a JSON object is expected");
         return error_set(err, RC_BAD_INPUT, "line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
     }
-    struct place at = {.arena = arena, .err = err};
+    struct place at = { .arena = arena, .err = err };
     enum rc rc = json_is_object(root) ? take_fields(&at, spec, extra_names, root, ret)
                                       : error_set(err, RC_BAD_INPUT, "the body must be a JSON object");
     json_decref(root);

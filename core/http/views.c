@@ -16,26 +16,28 @@ struct status_word {
 };
 
 static const struct status_word order_words[] = {
-    {ORDER_UNPAID, "unpaid", "600001"},   {ORDER_PAID, "paid", "600002"},       {ORDER_CLOSED, "closed", "600003"},
-    {ORDER_REFUNDED, "refunded", "600004"}, {ORDER_CLOSING, "closing", "600005"}, {0},
+    { ORDER_UNPAID, "unpaid", "600001" },     { ORDER_PAID, "paid", "600002" },       { ORDER_CLOSED, "closed", "600003" },
+    { ORDER_REFUNDED, "refunded", "600004" }, { ORDER_CLOSING, "closing", "600005" }, { 0 },
 };
 static const struct status_word payment_words[] = {
-    {PAYMENT_UNPAID, "unpaid", "601001"},
-    {PAYMENT_PAID, "paid", "601002"},
-    {PAYMENT_REFUNDED, "refunded", "601003"},
-    {PAYMENT_CLOSED, "closed", "601004"},
-    {0},
+    { PAYMENT_UNPAID, "unpaid", "601001" },
+    { PAYMENT_PAID, "paid", "601002" },
+    { PAYMENT_REFUNDED, "refunded", "601003" },
+    { PAYMENT_CLOSED, "closed", "601004" },
+    { 0 },
 };
 
 static const struct status_word *word_of(const struct status_word *words, int code)
 {
-    while (words->name && words->code != code) words++;
+    while (words->name && words->code != code)
+        words++;
     return words;
 }
 
 static int code_of(const struct status_word *words, const char *text)
 {
-    while (words->name && strcmp(words->name, text) != 0 && strcmp(words->code_text, text) != 0) words++;
+    while (words->name && strcmp(words->name, text) != 0 && strcmp(words->code_text, text) != 0)
+        words++;
     return words->code;
 }
 
@@ -65,19 +67,22 @@ int payment_status_of(const char *text)
 
 static void put_text(json_t *object, const char *key, const char *text)
 {
-    if (text) json_object_set_new(object, key, json_string(text));
+    if (text)
+        json_object_set_new(object, key, json_string(text));
 }
 
 static void put_id(json_t *object, const char *key, int64_t id)
 {
     char text[ID_TEXT_MAX];
-    if (id > 0) put_text(object, key, id_format(id, text));
+    if (id > 0)
+        put_text(object, key, id_format(id, text));
 }
 
 static void put_time(json_t *object, const char *key, int64_t ms)
 {
     char text[CLOCK_TEXT_MAX];
-    if (ms > 0) put_text(object, key, clock_format(ms, text));
+    if (ms > 0)
+        put_text(object, key, clock_format(ms, text));
 }
 
 static void put_money(json_t *object, const char *key, int64_t minor, const char *currency)
@@ -95,7 +100,8 @@ static void put_status(json_t *object, const struct status_word *word)
 /* Stored JSON, as JSON. */
 static void put_json(json_t *object, const char *key, const char *text)
 {
-    if (text) json_object_set_new(object, key, json_loads(text, 0, NULL));
+    if (text)
+        json_object_set_new(object, key, json_loads(text, 0, NULL));
 }
 
 /* ---- orders */
@@ -140,8 +146,10 @@ json_t *view_order_full(const struct order_view *view)
 {
     json_t *object = view_order(&view->order);
     json_t *goods = json_array(), *payments = json_array();
-    for (size_t i = 0; i < view->line_count; i++) json_array_append_new(goods, view_line(&view->lines[i], view->order.currency));
-    for (size_t i = 0; i < view->record_count; i++) json_array_append_new(payments, view_record(&view->records[i]));
+    for (size_t i = 0; i < view->line_count; i++)
+        json_array_append_new(goods, view_line(&view->lines[i], view->order.currency));
+    for (size_t i = 0; i < view->record_count; i++)
+        json_array_append_new(payments, view_record(&view->records[i]));
     json_object_set_new(object, "goods", goods);
     json_object_set_new(object, "payments", payments);
     return object;
@@ -174,18 +182,22 @@ static void put_attempt(json_t *object, const struct payment_view *view, struct 
     put_text(object, "pay_url", view->pay_url);
     put_text(object, "code_url", view->code_url);
     const char *drawn = view->code_url ? view->code_url : view->pay_url;
-    if (drawn) put_text(object, "qrcode", qr_data_uri(drawn, arena));
+    if (drawn)
+        put_text(object, "qrcode", qr_data_uri(drawn, arena));
     if (view->app_param_count > 0) {
         json_t *params = json_object();
-        for (size_t i = 0; i < view->app_param_count; i++) put_text(params, view->app_params[i].name, view->app_params[i].value);
+        for (size_t i = 0; i < view->app_param_count; i++)
+            put_text(params, view->app_params[i].name, view->app_params[i].value);
         json_object_set_new(object, "app_params", params);
     }
     if (view->other_count > 0) {
         json_t *others = json_array();
-        for (size_t i = 0; i < view->other_count; i++) json_array_append_new(others, view_record(&view->others[i]));
+        for (size_t i = 0; i < view->other_count; i++)
+            json_array_append_new(others, view_record(&view->others[i]));
         json_object_set_new(object, "other_open_payments", others);
     }
-    if (!view->unknown) return;
+    if (!view->unknown)
+        return;
     json_object_set_new(object, "unknown", json_true());
     put_text(object, "provider_code", view->provider_code);
     put_text(object, "provider_message", view->provider_message);

@@ -29,7 +29,8 @@ static void cut_late(struct watchdog *w)
 {
     int64_t now = mono_ms();
     for (struct http_connection *c = w->first; c; c = c->next) {
-        if (atomic_load_explicit(&c->cut_at_ms, memory_order_relaxed) > now) continue;
+        if (atomic_load_explicit(&c->cut_at_ms, memory_order_relaxed) > now)
+            continue;
         atomic_store_explicit(&c->cut_at_ms, INT64_MAX, memory_order_relaxed);
         shutdown(c->fd, SHUT_RDWR);
         metric_add(w->cut, 1);
@@ -47,7 +48,7 @@ static void *watchdog_thread(void *arg)
             continue;
         }
         int64_t at_ms = mono_ms() + pause_ms;
-        struct timespec at = {.tv_sec = at_ms / 1000, .tv_nsec = (at_ms % 1000) * 1000000};
+        struct timespec at = { .tv_sec = at_ms / 1000, .tv_nsec = (at_ms % 1000) * 1000000 };
         pthread_cond_timedwait(&w->changed, &w->lock, &at);
         cut_late(w);
     }
@@ -58,7 +59,8 @@ static void *watchdog_thread(void *arg)
 enum rc watchdog_new(int64_t receive_ms, int64_t idle_ms, int64_t send_ms, struct watchdog **ret, struct error *err)
 {
     struct watchdog *w = calloc(1, sizeof *w);
-    if (!w) return error_set(err, RC_NOMEM, "no memory for the connection watchdog");
+    if (!w)
+        return error_set(err, RC_NOMEM, "no memory for the connection watchdog");
     w->receive_ms = receive_ms;
     w->idle_ms = idle_ms;
     w->send_ms = send_ms;
@@ -86,14 +88,18 @@ static void set_cut(struct http_connection *c, int64_t at_ms)
 struct http_connection *watchdog_enter(struct watchdog *w, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
     struct http_connection *c = calloc(1, sizeof *c);
-    if (!c) return NULL;
+    if (!c)
+        return NULL;
     c->fd = fd;
-    if (peer && peer_len <= sizeof c->peer) memcpy(&c->peer, peer, peer_len);
+    if (peer && peer_len <= sizeof c->peer)
+        memcpy(&c->peer, peer, peer_len);
     set_cut(c, mono_ms() + w->receive_ms);
     pthread_mutex_lock(&w->lock);
     c->next = w->first;
-    if (c->next) c->next->prev = c;
-    else pthread_cond_signal(&w->changed);
+    if (c->next)
+        c->next->prev = c;
+    else
+        pthread_cond_signal(&w->changed);
     w->first = c;
     w->count++;
     pthread_mutex_unlock(&w->lock);
@@ -104,9 +110,12 @@ struct http_connection *watchdog_enter(struct watchdog *w, int fd, const struct 
 void watchdog_leave(struct watchdog *w, struct http_connection *c)
 {
     pthread_mutex_lock(&w->lock);
-    if (c->prev) c->prev->next = c->next;
-    else w->first = c->next;
-    if (c->next) c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        w->first = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
     w->count--;
     pthread_mutex_unlock(&w->lock);
     metric_add(w->open, -1);
@@ -116,7 +125,8 @@ void watchdog_leave(struct watchdog *w, struct http_connection *c)
 /* The first request's time runs from the connection's beginning. */
 void watchdog_receives(struct watchdog *w, struct http_connection *c)
 {
-    if (c->used) set_cut(c, mono_ms() + w->receive_ms);
+    if (c->used)
+        set_cut(c, mono_ms() + w->receive_ms);
     c->used = true;
 }
 
@@ -141,7 +151,8 @@ size_t watchdog_busy(struct watchdog *w)
 {
     size_t busy = 0;
     pthread_mutex_lock(&w->lock);
-    for (const struct http_connection *c = w->first; c; c = c->next) busy += atomic_load(&c->busy);
+    for (const struct http_connection *c = w->first; c; c = c->next)
+        busy += atomic_load(&c->busy);
     pthread_mutex_unlock(&w->lock);
     return busy;
 }
@@ -156,7 +167,8 @@ size_t watchdog_connections(struct watchdog *w)
 
 void watchdog_free(struct watchdog *w)
 {
-    if (!w) return;
+    if (!w)
+        return;
     pthread_mutex_lock(&w->lock);
     w->ends = true;
     pthread_cond_signal(&w->changed);

@@ -20,3 +20,8 @@ check_PROGRAMS += tests/unit/sink_driver
 tests_unit_sink_driver_SOURCES = tests/unit/sink_driver.c
 tests_unit_sink_driver_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 tests_unit_sink_driver_LDADD = -ldl -lpthread
+
+unit_tests += tests/unit/test_http_server
+tests_unit_test_http_server_SOURCES = tests/unit/test_http_server.c tests/unit/raw_http.c tests/unit/raw_http.h
+tests_unit_test_http_server_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_test_http_server_LDADD = $(core_libs) $(CMOCKA_LIBS)
