@@ -1,6 +1,7 @@
 # Unit tests (cmocka, TAP) and, in integration/, pytest against real servers.
 unit_tests =
 
+include tests/plugins/local.mk
 include tests/unit/local.mk
 include tests/store/local.mk
 include tests/fuzz/local.mk

@@ -16,7 +16,7 @@ struct loading {
 /* One section with its keys as settings. */
 struct section_view {
     struct loading *loading;
-    const char *title; /* "channel alipay" */
+    const char *title; /* "channel main" */
     const char *file;
     int line;
     struct setting *settings;
