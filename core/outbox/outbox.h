@@ -16,7 +16,6 @@ struct outbox_options {
     const struct config *config; /* its sinks and queue sizes */
     struct store *store;
     int64_t incarnation;         /* of this process: the claim token of its rows */
-    int64_t predecessor;         /* the dead incarnation whose rows outbox_start releases at once (node_acquire); 0: none */
     const struct policy *policy; /* when to try again; NULL: the default (policy.h) */
 };
 
