@@ -130,36 +130,42 @@ static const char *check_shape(const struct notice *notice)
 }
 
 /* Text in a Chinese encoding becomes UTF-8; what claims to be UTF-8 must be it. */
-static const char *to_utf8(const struct alipay *alipay, struct pn_call *call, bool is_utf8, struct pn_str *text)
+static int to_utf8(const struct alipay *alipay, struct pn_call *call, bool is_utf8, struct pn_str *text, const char **ret_fault)
 {
     size_t len = 0;
     char *converted;
 
     if (str_is_ascii(*text))
-        return NULL;
-    if (is_utf8)
-        return utf8_valid(*text) ? NULL : "a parameter is not UTF-8";
+        return PN_OK;
+    if (is_utf8) {
+        if (!utf8_valid(*text))
+            *ret_fault = "a parameter is not UTF-8";
+        return PN_OK;
+    }
     converted = alipay_alloc(alipay, call, 2 * text->len);
-    if (!converted || !gb18030_to_utf8(*text, converted, &len))
-        return "a parameter is not in the charset of the notice";
-    *text = (struct pn_str){ converted, len };
-    return NULL;
+    if (!converted)
+        return alipay_no_memory(alipay, call);
+    if (gb18030_to_utf8(*text, converted, &len))
+        *text = (struct pn_str){ converted, len };
+    else
+        *ret_fault = "a parameter is not in the charset of the notice";
+    return PN_OK;
 }
 
-static const char *convert(const struct alipay *alipay, struct pn_call *call, struct notice *notice)
+static int convert(const struct alipay *alipay, struct pn_call *call, struct notice *notice, const char **ret_fault)
 {
     struct pn_str charset = kv_get((struct pn_kv_list){ notice->fields, notice->count }, "charset");
     bool is_utf8 = str_is_nocase(charset, "utf-8");
-    const char *fault = NULL;
+    int rc = PN_OK;
 
     if (!is_utf8 && !str_is_nocase(charset, "gbk") && !str_is_nocase(charset, "gb2312") && !str_is_nocase(charset, "gb18030"))
-        return "unknown charset";
-    for (size_t i = 0; !fault && i < notice->count; i++) {
-        fault = to_utf8(alipay, call, is_utf8, &notice->fields[i].name);
-        if (!fault)
-            fault = to_utf8(alipay, call, is_utf8, &notice->fields[i].value);
+        *ret_fault = "unknown charset";
+    for (size_t i = 0; rc == PN_OK && !*ret_fault && i < notice->count; i++) {
+        rc = to_utf8(alipay, call, is_utf8, &notice->fields[i].name, ret_fault);
+        if (rc == PN_OK && !*ret_fault)
+            rc = to_utf8(alipay, call, is_utf8, &notice->fields[i].value, ret_fault);
     }
-    return fault;
+    return rc;
 }
 
 /* What an authentic notice says, with the merchant that it was addressed to. */
@@ -193,7 +199,7 @@ static int judge(const struct alipay *alipay, struct pn_call *call, struct pn_st
     if (rc == PN_OK && !*ret_fault)
         *ret_fault = check_shape(&notice);
     if (rc == PN_OK && !*ret_fault)
-        *ret_fault = convert(alipay, call, &notice);
+        rc = convert(alipay, call, &notice, ret_fault);
     if (rc == PN_OK && !*ret_fault)
         rc = read_result(alipay, call, &notice, ret_result, ret_fault);
     return rc;

@@ -5,6 +5,8 @@
  */
 #include "common/rsa_key.h"
 
+#include <limits.h>
+#include <openssl/asn1.h>
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>
 #include <openssl/evp.h>
@@ -14,78 +16,105 @@
 #include "common/base64.h"
 #include "common/str.h"
 
-/* The structures that a DER text can have, and the PEM labels that promise them. */
+/* The structures that a key's DER can have, the PEM labels that promise them, and what their first elements are. */
 static const struct shape {
     const char *label;
     const char *structure; /* as OpenSSL's decoders name it */
     bool is_private;
+    int first, second;
+    int elements; /* 0: any number */
 } shapes[] = {
-    { "PRIVATE KEY", "PrivateKeyInfo", true },
-    { "RSA PRIVATE KEY", "type-specific", true },
-    { "PUBLIC KEY", "SubjectPublicKeyInfo", false },
-    { "RSA PUBLIC KEY", "type-specific", false },
+    { "PRIVATE KEY", "PrivateKeyInfo", true, V_ASN1_INTEGER, V_ASN1_SEQUENCE, 0 },
+    { "RSA PRIVATE KEY", "type-specific", true, V_ASN1_INTEGER, V_ASN1_INTEGER, 9 },
+    { "PUBLIC KEY", "SubjectPublicKeyInfo", false, V_ASN1_SEQUENCE, V_ASN1_BIT_STRING, 2 },
+    { "RSA PUBLIC KEY", "type-specific", false, V_ASN1_INTEGER, V_ASN1_INTEGER, 2 },
 };
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
-static const char broken[] = "is not a whole key: it may have been cut off when it was copied";
+static const char broken[] = "is not a whole RSA key: it may have been cut off when it was copied";
 
-/* The key in exactly this shape, or NULL. Nothing may stand behind it. */
-static EVP_PKEY *decode_der(const unsigned char *der, size_t len, const struct shape *shape)
+/* Moves *at behind an element, or into it. False when it does not fit into what is left. */
+static bool element(const unsigned char **at, const unsigned char *end, bool enter, int *ret_tag, long *ret_len)
+{
+    int class;
+    int flags = ASN1_get_object(at, ret_len, ret_tag, &class, end - *at);
+
+    if (flags & 0x81) /* does not fit, or has no length of its own */
+        return false;
+    if (!enter)
+        *at += *ret_len;
+    return true;
+}
+
+/* What the whole of der is, or NULL. OpenSSL's decoders are too forgiving to be asked. */
+static const struct shape *recognise(const unsigned char *der, size_t len)
+{
+    const unsigned char *at = der, *end = der + len;
+    int tag, tags[2] = { 0, 0 }, count = 0;
+    long inner;
+
+    if (len > LONG_MAX || !element(&at, end, true, &tag, &inner) || tag != V_ASN1_SEQUENCE || at + inner != end)
+        return NULL;
+    for (; at < end; count++) {
+        if (!element(&at, end, false, &tag, &inner))
+            return NULL;
+        if (count < 2)
+            tags[count] = tag;
+    }
+    for (size_t i = 0; i < SHAPES; i++)
+        if (tags[0] == shapes[i].first && tags[1] == shapes[i].second && (!shapes[i].elements || count == shapes[i].elements))
+            return &shapes[i];
+    return NULL;
+}
+
+static EVP_PKEY *decode(const unsigned char *der, size_t len, const struct shape *shape)
 {
     EVP_PKEY *pkey = NULL;
     int selection = shape->is_private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
-    OSSL_DECODER_CTX *context =
-        OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", shape->structure, NULL, selection, NULL, NULL);
+    OSSL_DECODER_CTX *context = OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER", shape->structure, NULL, selection, NULL, NULL);
 
-    if (!context)
-        return NULL;
-    if (OSSL_DECODER_from_data(context, &der, &len) != 1 || len > 0) {
-        EVP_PKEY_free(pkey);
-        pkey = NULL;
-    }
+    if (context)
+        OSSL_DECODER_from_data(context, &der, &len);
     OSSL_DECODER_CTX_free(context);
     return pkey;
 }
 
-static const char *accept(EVP_PKEY *pkey, const struct shape *shape, bool want_private, EVP_PKEY **ret_pkey)
+/* What a label means that is none of a key's. */
+static const char *label_fault(struct pn_str label)
 {
-    const char *fault = NULL;
-
-    if (!EVP_PKEY_is_a(pkey, "RSA"))
-        fault = "is not an RSA key";
-    else if (want_private && !shape->is_private)
-        fault = "is a public key; a private key is wanted here";
-    else if (!want_private && shape->is_private)
-        fault = "is a private key; a public key is wanted here";
-    if (fault)
-        EVP_PKEY_free(pkey);
-    else
-        *ret_pkey = pkey;
-    return fault;
+    if (str_is(label, "CERTIFICATE"))
+        return "is a certificate; a key is wanted here";
+    if (str_is(label, "ENCRYPTED PRIVATE KEY"))
+        return "is protected by a password; write it without (openssl pkey -in … -out …)";
+    if (str_is(label, "EC PRIVATE KEY"))
+        return "is not an RSA key";
+    for (size_t i = 0; i < SHAPES; i++)
+        if (str_is(label, shapes[i].label))
+            return NULL;
+    return "has a PEM label that names no key";
 }
 
 /* label absent: any shape. */
 static const char *from_der(const unsigned char *der, size_t len, struct pn_str label, bool want_private, EVP_PKEY **ret_pkey)
 {
-    bool known = false;
+    const struct shape *shape = recognise(der, len);
+    EVP_PKEY *pkey;
 
-    for (size_t i = 0; i < SHAPES; i++) {
-        EVP_PKEY *pkey;
-
-        if (label.data && !str_is(label, shapes[i].label))
-            continue;
-        known = true;
-        pkey = decode_der(der, len, &shapes[i]);
-        if (pkey)
-            return accept(pkey, &shapes[i], want_private, ret_pkey);
+    if (!shape)
+        return broken;
+    if (label.data && !str_is(label, shape->label))
+        return "does not hold what its PEM label says";
+    if (want_private != shape->is_private)
+        return want_private ? "is a public key; a private key is wanted here" : "is a private key; a public key is wanted here";
+    pkey = decode(der, len, shape);
+    if (!pkey)
+        return broken;
+    if (!EVP_PKEY_is_a(pkey, "RSA")) {
+        EVP_PKEY_free(pkey);
+        return "is not an RSA key";
     }
-    if (known)
-        return label.data ? "does not hold what its PEM label says, or has been cut off" : broken;
-    if (str_is(label, "CERTIFICATE"))
-        return "is a certificate; a key is wanted here";
-    if (str_is(label, "ENCRYPTED PRIVATE KEY"))
-        return "is protected by a password; write it without (openssl pkey -in … -out …)";
-    return str_is(label, "EC PRIVATE KEY") ? "is not an RSA key" : "has a PEM label that names no key";
+    *ret_pkey = pkey;
+    return NULL;
 }
 
 /* text without white space, decoded. The caller frees it with OPENSSL_clear_free(…, text.len + 1). */
@@ -146,6 +175,8 @@ const char *rsa_key_decode(struct pn_str text, bool is_private, EVP_PKEY **ret_p
     size_t der_len = 0;
     const char *fault = unwrap(text, &base64, &label);
 
+    if (!fault && label.data)
+        fault = label_fault(label);
     if (fault)
         return fault;
     if (find(base64, "Proc-Type:"))

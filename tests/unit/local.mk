@@ -1,3 +1,4 @@
+include tests/unit/alipay.mk
 
 unit_tests += tests/unit/test_settle
 tests_unit_test_settle_SOURCES = tests/unit/test_settle.c

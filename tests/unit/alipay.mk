@@ -1,0 +1,18 @@
+# Unit tests of plugins/common and of the alipay channel.
+
+# Plugins under test are linked in, and see what plugins see.
+plugin_test_cppflags = $(plugin_cppflags) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
+plugin_test_sources = tests/unit/plugin_host.c tests/unit/plugin_host.h tests/unit/vectors.c tests/unit/vectors.h
+alipay_test_sources = tests/unit/alipay_fixture.c tests/unit/alipay_fixture.h $(plugin_test_sources)
+alipay_test_libs = plugins/alipay/libalipay.la $(CMOCKA_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)
+EXTRA_DIST += tests/vectors
+
+unit_tests += tests/unit/test_alipay_sign
+tests_unit_test_alipay_sign_SOURCES = tests/unit/test_alipay_sign.c $(alipay_test_sources)
+tests_unit_test_alipay_sign_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_sign_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_alipay_keys
+tests_unit_test_alipay_keys_SOURCES = tests/unit/test_alipay_keys.c $(alipay_test_sources)
+tests_unit_test_alipay_keys_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_keys_LDADD = $(alipay_test_libs)
