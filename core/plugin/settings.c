@@ -22,6 +22,7 @@ struct filling {
     void *fault_arg;
     char *settings;
     const struct setting *given[OPTION_LIMIT]; /* by option: where it was set first */
+    bool meant[OPTION_LIMIT]; /* by option: an unknown key looks like it, so that it is not also reported as missing */
     bool failed;
 };
 
@@ -171,6 +172,10 @@ static void unknown_key(struct filling *filling, const struct setting *setting, 
     for (; reserved && *reserved && count < 3 * OPTION_LIMIT; reserved++)
         names[count++] = *reserved;
     const char *nearest = text_nearest(setting->key, names, count);
+    bool file;
+    const struct pn_option *meant = nearest ? find_option(table, nearest, &file) : NULL;
+    if (meant)
+        filling->meant[meant - table->options] = true;
     if (nearest)
         complain(filling, setting, "unknown key \"%s\"; did you mean \"%s\"?", setting->key, nearest);
     else
@@ -213,7 +218,7 @@ static void complete(struct filling *filling)
             continue;
         if (option->default_text) /* checked when the plugin was loaded */
             value_parse(option, option->default_text, filling->arena, filling->settings + option->offset, NULL);
-        else if (option->flags & PN_OPT_REQUIRED)
+        else if ((option->flags & PN_OPT_REQUIRED) && !filling->meant[i])
             complain(filling, NULL, "missing key \"%s\"%s: %s", option->name,
                      takes_file(table, option) && (option->flags & PN_OPT_SECRET) ? " (or the same with _file)" : "", option->help);
     }

@@ -26,3 +26,26 @@ unit_tests += tests/unit/test_http_server
 tests_unit_test_http_server_SOURCES = tests/unit/test_http_server.c tests/unit/raw_http.c tests/unit/raw_http.h
 tests_unit_test_http_server_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_test_http_server_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+# core/base
+EXTRA_DIST += tests/unit/unit.h
+
+unit_tests += tests/unit/test_memory
+tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
+tests_unit_test_memory_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_memory_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_text
+tests_unit_test_text_SOURCES = tests/unit/test_text.c
+tests_unit_test_text_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_text_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_values
+tests_unit_test_values_SOURCES = tests/unit/test_values.c
+tests_unit_test_values_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_values_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_runtime
+tests_unit_test_runtime_SOURCES = tests/unit/test_runtime.c
+tests_unit_test_runtime_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_runtime_LDADD = $(core_libs) $(CMOCKA_LIBS)
