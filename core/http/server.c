@@ -21,6 +21,7 @@ enum {
     SEND_MS = 60 * 1000,
     DRAIN_MS = 5 * 1000, /* for answers to leave before connections are closed */
     SPARE_FILES = 256,   /* descriptors that are not connections: stores, brokers, providers, logs */
+    API_CONNECTIONS = 2048,
     INHERITED_MAX = 16
 };
 
@@ -167,34 +168,42 @@ static enum rc note_channels(struct http_server *server, struct error *err)
     return RC_OK;
 }
 
-/* The connections that each daemon may have, with the descriptors to match; fewer when the system allows fewer. */
-static unsigned connections_per_daemon(const struct http_server *server)
+/* The API's callers are a few services of our own; the world comes to the public side. */
+static rlim_t connections_wanted(const struct http_daemon *daemon)
 {
-    int64_t wanted = server->options.config->server.connection_limit;
-    rlim_t needed = (rlim_t) wanted * server->daemon_count + SPARE_FILES;
+    rlim_t limit = (rlim_t) daemon->server->options.config->server.connection_limit;
+    return daemon->side == SIDE_API && limit > API_CONNECTIONS ? API_CONNECTIONS : limit;
+}
+
+/* Raises the limit of open files to what all daemons together may need. Returns the share, in thousandths, that can be had
+ * of what is wanted. */
+static unsigned reserve_files(const struct http_server *server)
+{
+    rlim_t wanted = 0;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return (unsigned) wanted;
-    if (limit.rlim_cur < needed) {
-        limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || needed < limit.rlim_max ? needed : limit.rlim_max;
+    for (size_t i = 0; i < server->daemon_count; i++)
+        wanted += connections_wanted(&server->daemons[i]);
+    if (wanted == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 1000;
+    if (limit.rlim_cur < wanted + SPARE_FILES) {
+        limit.rlim_cur = wanted + SPARE_FILES < limit.rlim_max ? wanted + SPARE_FILES : limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (limit.rlim_cur >= needed)
-        return (unsigned) wanted;
+    if (limit.rlim_cur >= wanted + SPARE_FILES)
+        return 1000;
     rlim_t left = limit.rlim_cur > 2 * SPARE_FILES ? limit.rlim_cur - SPARE_FILES : limit.rlim_cur / 2;
-    unsigned each = (unsigned) (left / server->daemon_count);
-    log_warn("fewer connections than configured: the limit of open files is too low", LOG_I("connections", each),
-             LOG_I("connection_limit", wanted), LOG_I("open_files", limit.rlim_cur));
-    return each;
+    log_warn("fewer connections than configured: the limit of open files is too low", LOG_I("connections", left),
+             LOG_I("wanted", wanted), LOG_I("open_files", limit.rlim_cur));
+    return (unsigned) (left * 1000 / wanted);
 }
 
 static enum rc start_daemons(struct http_server *server, struct error *err)
 {
-    unsigned limit = connections_per_daemon(server);
+    unsigned share = reserve_files(server);
     unsigned threads = (unsigned) server->options.config->server.http_threads;
     for (size_t i = 0; i < server->daemon_count; i++) {
         struct http_daemon *daemon = &server->daemons[i];
-        enum rc rc = engine_start(daemon, threads, limit, err);
+        enum rc rc = engine_start(daemon, threads, (unsigned) (connections_wanted(daemon) * share / 1000), err);
         if (rc)
             return rc;
         log_notice("listening", LOG_S("side", daemon->side == SIDE_PUBLIC ? "public" : "api"),

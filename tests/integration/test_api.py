@@ -53,7 +53,7 @@ def test_orders_are_listed_newest_first_in_pages(server):
         seen += [order["order_id"] for order in page["orders"]]
         if not page.get("next"):
             break
-        query = f"/v1/orders?limit=3&before={page['next']}"
+        query = f"/v1/orders?limit=3&cursor={page['next']}"
     assert seen == made[::-1]
     assert [o["order_id"] for o in server.ok("GET", "/v1/orders?user_id=u2")["orders"]] == [made[6], made[4], made[2], made[0]]
     assert [o["order_id"] for o in server.ok("GET", "/v1/orders?out_business_id=n3")["orders"]] == [made[3]]
