@@ -20,9 +20,10 @@ enum field {
     OUT_BUSINESS_ID = PAYMENT_FIELDS, ORDER_TYPE, PROVIDER,
     FIELDS
 };
-static const char *const field_names[FIELDS] = {
-    "pay_no", "trade_no", "channel", "amount", "currency", "paid_at", "app", "order_id", "payer", "attach",
-    "out_business_id", "order_type", "provider",
+#define NAME(text_) { text_, sizeof text_ - 1 }
+static const struct json_span field_names[FIELDS] = {
+    NAME("pay_no"), NAME("trade_no"), NAME("channel"), NAME("amount"), NAME("currency"), NAME("paid_at"), NAME("app"),
+    NAME("order_id"), NAME("payer"), NAME("attach"), NAME("out_business_id"), NAME("order_type"), NAME("provider"),
 };
 
 struct view {
@@ -38,8 +39,10 @@ static bool view_read(struct view *view, const struct event *event)
     json_walk_begin(&walk, event->data, strlen(event->data));
     while (json_walk_next(&walk, &key, &value))
         for (int i = 0; i < FIELDS; i++)
-            if (json_is(key, field_names[i]) && !json_is(value, "null"))
-                view->fields[i] = value;
+            if (field_names[i].len == key.len && memcmp(field_names[i].at, key.at, key.len) == 0) {
+                view->fields[i] = span_is(value, "null") ? (struct json_span){ 0 } : value;
+                break;
+            }
     return !walk.broken;
 }
 
@@ -72,7 +75,7 @@ static bool render_mqmessage(const struct view *view, struct buf *body)
         if (!view->fields[i].at)
             continue;
         buf_adds(body, first ? "\"" : ",\"");
-        buf_adds(body, field_names[i]);
+        add_span(body, field_names[i]);
         buf_adds(body, "\":");
         add_span(body, view->fields[i]);
         first = false;
@@ -88,7 +91,7 @@ static bool is_ours_or_left_out(struct json_span key)
 {
     static const char *const names[] = { "out_trade_no", "pay_no", "return_code", "result_code", "sign", "nonce_str" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (json_is(key, names[i]))
+        if (span_is(key, names[i]))
             return true;
     return false;
 }
@@ -98,7 +101,7 @@ static void add_time_end(struct buf *body, struct json_span paid_at)
 {
     char text[CLOCK_TEXT_MAX + 2] = "";
     int64_t ms;
-    if (!json_is_string(paid_at) || paid_at.len - 2 >= sizeof text)
+    if (!span_is_string(paid_at) || paid_at.len - 2 >= sizeof text)
         return;
     memcpy(text, paid_at.at + 1, paid_at.len - 2);
     if (clock_parse(text, &ms))
@@ -118,10 +121,10 @@ static bool add_provider_fields(const struct view *view, struct buf *body)
     if (provider.at)
         json_walk_begin(&walk, provider.at, provider.len);
     while (json_walk_next(&walk, &key, &value)) {
-        if (is_ours_or_left_out(key) || !json_is_string(value))
+        if (is_ours_or_left_out(key) || !span_is_string(value))
             continue;
-        have_transaction_id = have_transaction_id || json_is(key, "transaction_id");
-        have_time_end = have_time_end || json_is(key, "time_end");
+        have_transaction_id = have_transaction_id || span_is(key, "transaction_id");
+        have_time_end = have_time_end || span_is(key, "time_end");
         buf_adds(body, ",\"");
         add_span(body, key);
         buf_adds(body, "\":");
@@ -211,7 +214,7 @@ static void add_unescaped(struct assembly *a, struct pn_str *target, struct json
     size_t from = a->buf->len;
     if (!value.at)
         return;
-    a->fine = a->fine && json_unescape(value, a->buf);
+    a->fine = a->fine && span_unescape(value, a->buf);
     end_text(a, target, from);
 }
 

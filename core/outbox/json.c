@@ -9,13 +9,13 @@
 
 enum { DEPTH_MAX = 64 };
 
-static void skip_space(struct json_walk *walk)
+static inline void skip_space(struct json_walk *walk)
 {
     while (walk->at < walk->end && (*walk->at == ' ' || *walk->at == '\t' || *walk->at == '\n' || *walk->at == '\r'))
         walk->at++;
 }
 
-static bool take(struct json_walk *walk, char c)
+static inline bool take(struct json_walk *walk, char c)
 {
     if (walk->at == walk->end || *walk->at != c)
         return false;
@@ -59,17 +59,27 @@ static bool skip_escape(struct json_walk *walk)
     return true;
 }
 
+/* Where a string's plain run ends: at the quote, an escape, a control character. */
+static const unsigned char ends_run[256] = {
+    [0 ... 0x1f] = 1, ['"'] = 1, ['\\'] = 1,
+};
+
 /* The opening quote has been taken; leaves the closing one behind. */
 static bool skip_string(struct json_walk *walk)
 {
-    while (walk->at < walk->end) {
-        unsigned char c = (unsigned char)*walk->at++;
-        if (c == '"')
+    for (;;) {
+        const char *at = walk->at, *end = walk->end;
+        while (at < end && !ends_run[(unsigned char)*at])
+            at++;
+        walk->at = at;
+        if (at == end)
+            return false;
+        walk->at++;
+        if (*at == '"')
             return true;
-        if (c < 0x20 || (c == '\\' && !skip_escape(walk)))
+        if (*at != '\\' || !skip_escape(walk))
             return false;
     }
-    return false;
 }
 
 static bool skip_digits(struct json_walk *walk)
@@ -209,13 +219,13 @@ bool json_walk_next(struct json_walk *walk, struct json_span *ret_key, struct js
     return true;
 }
 
-bool json_is(struct json_span span, const char *text)
+bool span_is(struct json_span span, const char *text)
 {
     size_t n = strlen(text);
     return span.at && span.len == n && memcmp(span.at, text, n) == 0;
 }
 
-bool json_is_string(struct json_span value)
+bool span_is_string(struct json_span value)
 {
     return value.at && value.len >= 2 && *value.at == '"';
 }
@@ -258,10 +268,10 @@ static size_t unescape_unicode(const char *at, const char *end, struct buf *buf)
     return 10;
 }
 
-bool json_unescape(struct json_span value, struct buf *buf)
+bool span_unescape(struct json_span value, struct buf *buf)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    if (!json_is_string(value))
+    if (!span_is_string(value))
         return false;
     const char *at = value.at + 1, *end = value.at + value.len - 1;
     while (at < end) {

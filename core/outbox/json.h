@@ -28,10 +28,10 @@ void json_walk_begin(struct json_walk *walk, const char *text, size_t len);
  * when the text is broken. Values nested deeper than 64 are broken. */
 bool json_walk_next(struct json_walk *walk, struct json_span *ret_key, struct json_span *ret_value);
 
-bool json_is(struct json_span span, const char *text);
-bool json_is_string(struct json_span value);
+bool span_is(struct json_span span, const char *text);
+bool span_is_string(struct json_span value);
 
 /* Appends the text that a string value stands for. False for lone surrogates and U+0000. */
-bool json_unescape(struct json_span value, struct buf *buf);
+bool span_unescape(struct json_span value, struct buf *buf);
 
 #endif

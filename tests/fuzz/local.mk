@@ -32,6 +32,12 @@ tests_fuzz_escape_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_escape_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_escape_LDADD = $(core_libs)
 
+fuzz_tests += tests/fuzz/formats
+tests_fuzz_formats_SOURCES = tests/fuzz/formats.c $(fuzz_main)
+tests_fuzz_formats_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_formats_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_formats_LDADD = $(core_libs)
+
 if FUZZ
 EXTRA_PROGRAMS += $(fuzz_tests)
 else

@@ -49,3 +49,13 @@ unit_tests += tests/unit/test_runtime
 tests_unit_test_runtime_SOURCES = tests/unit/test_runtime.c
 tests_unit_test_runtime_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_runtime_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_formats
+tests_unit_test_formats_SOURCES = tests/unit/test_formats.c
+tests_unit_test_formats_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_formats_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_outbox_parts
+tests_unit_test_outbox_parts_SOURCES = tests/unit/test_outbox_parts.c
+tests_unit_test_outbox_parts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_outbox_parts_LDADD = $(core_libs) $(CMOCKA_LIBS)
