@@ -6,17 +6,20 @@
 
 #include <stdio.h>
 
-static const char *text_of(amqp_bytes_t bytes) {
+static const char *text_of(amqp_bytes_t bytes)
+{
     return bytes.bytes ? bytes.bytes : "";
 }
 
-static int length_of(amqp_bytes_t bytes) {
-    return bytes.len > 255 ? 255 : (int)bytes.len;
+static int length_of(amqp_bytes_t bytes)
+{
+    return bytes.len > 255 ? 255 : (int) bytes.len;
 }
 
 /* ----------------------------------------------------------------------------------------- what may come at any time */
 
-static void note_blocked(struct sink *sink, bool blocked, amqp_bytes_t reason) {
+static void note_blocked(struct sink *sink, bool blocked, amqp_bytes_t reason)
+{
     char text[320];
     sink->blocked = blocked;
     if (blocked)
@@ -27,14 +30,15 @@ static void note_blocked(struct sink *sink, bool blocked, amqp_bytes_t reason) {
 }
 
 int incoming_common(struct sink *sink, const struct wire_frame *frame, amqp_method_number_t method, void *decoded,
-                    struct fault *fault) {
+                    struct fault *fault)
+{
     if (frame->type == AMQP_FRAME_HEARTBEAT)
         return 1;
     if (frame->type != AMQP_FRAME_METHOD)
         return 0;
     switch (method) {
     case AMQP_CONNECTION_BLOCKED_METHOD:
-        note_blocked(sink, true, ((amqp_connection_blocked_t *)decoded)->reason);
+        note_blocked(sink, true, ((amqp_connection_blocked_t *) decoded)->reason);
         return 1;
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
         note_blocked(sink, false, amqp_empty_bytes);
@@ -56,39 +60,44 @@ int incoming_common(struct sink *sink, const struct wire_frame *frame, amqp_meth
 
 /* ---------------------------------------------------------------------------------------------------------- confirms */
 
-static void settle_delivered(void *context, uint64_t ticket) {
-    const struct pn_host *host = ((struct sink *)context)->host;
+static void settle_delivered(void *context, uint64_t ticket)
+{
+    const struct pn_host *host = ((struct sink *) context)->host;
     host->settle(host, ticket, PN_DELIVERED, NULL);
 }
 
-static void settle_refused(void *context, uint64_t ticket) {
-    const struct pn_host *host = ((struct sink *)context)->host;
+static void settle_refused(void *context, uint64_t ticket)
+{
+    const struct pn_host *host = ((struct sink *) context)->host;
     host->settle(host, ticket, PN_RETRY, "the broker refused the message (basic.nack): a queue is full or failed");
 }
 
-static int confirm(struct sink *sink, uint64_t tag, bool multiple, bool delivered, struct fault *fault) {
+static int confirm(struct sink *sink, uint64_t tag, bool multiple, bool delivered, struct fault *fault)
+{
     if (window_confirm(&sink->window, tag, multiple, delivered ? settle_delivered : settle_refused, sink))
         return 0;
-    return fault_set(fault, NULL, "the broker confirmed message %llu, which was never sent", (unsigned long long)tag);
+    return fault_set(fault, NULL, "the broker confirmed message %llu, which was never sent", (unsigned long long) tag);
 }
 
 /* ------------------------------------------------------------------------------------------------- returned messages */
 
-static int begin_return(struct sink *sink, const amqp_basic_return_t *returned, struct fault *fault) {
+static int begin_return(struct sink *sink, const amqp_basic_return_t *returned, struct fault *fault)
+{
     struct returning *returning = &sink->returning;
     if (returning->expects_header || returning->body_left > 0)
         return fault_set(fault, NULL, "the broker sent a method in the middle of a message");
-    snprintf(returning->reason, sizeof returning->reason, "unroutable: %d %.*s (exchange \"%.*s\", routing key \"%.*s\")",
-             returned->reply_code, length_of(returned->reply_text), text_of(returned->reply_text),
-             length_of(returned->exchange), text_of(returned->exchange), length_of(returned->routing_key),
-             text_of(returned->routing_key));
+    snprintf(returning->reason, sizeof returning->reason,
+             "unroutable: %d %.*s (exchange \"%.*s\", routing key \"%.*s\")", returned->reply_code,
+             length_of(returned->reply_text), text_of(returned->reply_text), length_of(returned->exchange),
+             text_of(returned->exchange), length_of(returned->routing_key), text_of(returned->routing_key));
     returning->expects_header = true;
     return 0;
 }
 
 /* The confirm that follows is no delivery: the ticket ends here. A message that came back and cannot be told apart
  * would count as delivered, so that ends the connection instead. */
-static int return_header(struct sink *sink, const struct wire_frame *frame, struct fault *fault) {
+static int return_header(struct sink *sink, const struct wire_frame *frame, struct fault *fault)
+{
     struct returning *returning = &sink->returning;
     uint64_t ticket;
     const amqp_basic_properties_t *properties =
@@ -97,14 +106,15 @@ static int return_header(struct sink *sink, const struct wire_frame *frame, stru
         return fault_set(fault, NULL, "the broker sent a malformed or unexpected message header");
     returning->expects_header = false;
     if (!(properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) ||
-        !window_return(&sink->window, (struct pn_str){properties->message_id.bytes, properties->message_id.len},
+        !window_return(&sink->window, (struct pn_str){ properties->message_id.bytes, properties->message_id.len },
                        &ticket))
         return fault_set(fault, NULL, "the broker returned a message that is not in flight");
     sink->host->settle(sink->host, ticket, PN_RETRY, returning->reason);
     return 0;
 }
 
-static int return_body(struct sink *sink, const struct wire_frame *frame, struct fault *fault) {
+static int return_body(struct sink *sink, const struct wire_frame *frame, struct fault *fault)
+{
     if (sink->returning.expects_header || frame->size > sink->returning.body_left)
         return fault_set(fault, NULL, "the broker sent an unexpected message body");
     sink->returning.body_left -= frame->size;
@@ -113,7 +123,8 @@ static int return_body(struct sink *sink, const struct wire_frame *frame, struct
 
 /* --------------------------------------------------------------------------------------------------------- dispatch */
 
-static int handle_method(struct sink *sink, const struct wire_frame *frame, struct fault *fault) {
+static int handle_method(struct sink *sink, const struct wire_frame *frame, struct fault *fault)
+{
     amqp_method_number_t method;
     void *decoded = wire_method(frame, &sink->pool, &method);
     if (!decoded)
@@ -136,7 +147,8 @@ static int handle_method(struct sink *sink, const struct wire_frame *frame, stru
     return common > 0 ? 0 : -1;
 }
 
-static int handle_frame(struct sink *sink, const struct wire_frame *frame, struct fault *fault) {
+static int handle_frame(struct sink *sink, const struct wire_frame *frame, struct fault *fault)
+{
     switch (frame->type) {
     case AMQP_FRAME_METHOD:
         return handle_method(sink, frame, fault);
@@ -149,7 +161,8 @@ static int handle_frame(struct sink *sink, const struct wire_frame *frame, struc
     }
 }
 
-int incoming_handle(struct sink *sink, struct fault *fault) {
+int incoming_handle(struct sink *sink, struct fault *fault)
+{
     struct wire_frame frame;
     int found;
     while ((found = wire_next(&sink->in, &frame)) > 0) {

@@ -4,11 +4,13 @@
  */
 #include "sink.h"
 
-int link_no_memory(struct fault *fault) {
+int link_no_memory(struct fault *fault)
+{
     return fault_set(fault, NULL, "no memory");
 }
 
-int link_flush(struct sink *sink, struct fault *fault) {
+int link_flush(struct sink *sink, struct fault *fault)
+{
     struct wire_out *out = &sink->out;
     while (wire_pending(out) > 0) {
         ssize_t n = stream_write(&sink->stream, out->data + out->start, wire_pending(out), fault);
@@ -16,27 +18,29 @@ int link_flush(struct sink *sink, struct fault *fault) {
             return -1;
         if (n == 0)
             return 0;
-        out->start += (size_t)n;
+        out->start += (size_t) n;
         sink->last_write_ms = stream_clock_ms();
     }
     return 0;
 }
 
-ssize_t link_fill(struct sink *sink, struct fault *fault) {
+ssize_t link_fill(struct sink *sink, struct fault *fault)
+{
     struct wire_in *in = &sink->in;
     size_t room = wire_make_room(in);
     ssize_t n = stream_read(&sink->stream, in->data + in->end, room, fault);
     if (n < 0)
         return -1;
     if (n > 0) {
-        in->end += (size_t)n;
+        in->end += (size_t) n;
         sink->last_read_ms = stream_clock_ms();
     }
     return n;
 }
 
 /* The next frame of a connection that is not up yet. 0, or -1 with `fault`. */
-static int next_frame(struct sink *sink, int64_t deadline_ms, struct wire_frame *ret_frame, struct fault *fault) {
+static int next_frame(struct sink *sink, int64_t deadline_ms, struct wire_frame *ret_frame, struct fault *fault)
+{
     for (;;) {
         int found = wire_next(&sink->in, ret_frame);
         if (found < 0)
@@ -53,7 +57,8 @@ static int next_frame(struct sink *sink, int64_t deadline_ms, struct wire_frame 
 }
 
 void *link_call(struct sink *sink, uint16_t channel, amqp_method_number_t method, void *decoded,
-                amqp_method_number_t reply, int64_t deadline_ms, struct fault *fault) {
+                amqp_method_number_t reply, int64_t deadline_ms, struct fault *fault)
+{
     if (method && wire_put_method(&sink->out, channel, method, decoded)) {
         link_no_memory(fault);
         return NULL;

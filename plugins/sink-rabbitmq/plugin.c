@@ -5,8 +5,10 @@
 #include "sink.h"
 
 #define SETTING(name_, type_, flags_, default_, choices_, min_, max_, help_)                                           \
-    {.name = #name_, .type = (type_), .flags = (flags_), .offset = offsetof(struct settings, name_),                   \
-     .default_text = (default_), .choices = (choices_), .min = (min_), .max = (max_), .help = (help_)}
+    {                                                                                                                  \
+        .name = #name_, .type = (type_), .flags = (flags_), .offset = offsetof(struct settings, name_),                \
+        .default_text = (default_), .choices = (choices_), .min = (min_), .max = (max_), .help = (help_)               \
+    }
 
 static const struct pn_option options[] = {
     SETTING(url, PN_OPT_URL, PN_OPT_REQUIRED | PN_OPT_SECRET, NULL, "amqp|amqps", 0, 0,
@@ -22,18 +24,23 @@ static const struct pn_option options[] = {
     SETTING(queue_type, PN_OPT_ENUM, 0, "classic", "classic|quorum", 0, 0, "type of the queue, when it is declared"),
     SETTING(binding_key, PN_OPT_STRING, 0, NULL, NULL, 0, 0,
             "binds the queue to the exchange; default: routing_key, or # on a topic exchange"),
-    SETTING(routing_key, PN_OPT_STRING, 0, NULL, NULL, 0, 0,
-            "of each message; may hold {event_type} {event_id} {app} {order_type} {order_id} {out_business_id} {pay_no} "
-            "{channel}"),
+    SETTING(
+        routing_key, PN_OPT_STRING, 0, NULL, NULL, 0, 0,
+        "of each message; may hold {event_type} {event_id} {app} {order_type} {order_id} {out_business_id} {pay_no} "
+        "{channel}"),
     SETTING(durable, PN_OPT_BOOLEAN, 0, "true", NULL, 0, 0, "exchange and queue survive a restart of the broker"),
     SETTING(declare, PN_OPT_BOOLEAN, 0, "true", NULL, 0, 0,
             "declare exchange, queue and binding when connecting; false: the exchange must be there"),
     SETTING(mandatory, PN_OPT_BOOLEAN, 0, "true", NULL, 0, 0,
             "a message that reaches no queue is tried again; false: the broker drops it without a word"),
     SETTING(window, PN_OPT_INTEGER, 0, "1000", NULL, 1, 65535, "messages that may wait for their confirm at a time"),
-    {.name = "heartbeat", .type = PN_OPT_DURATION, .offset = offsetof(struct settings, heartbeat_ms),
-     .default_text = "10s", .min = 1000, .max = 600000,
-     .help = "sign of life on an idle connection; after twice this time of silence the broker counts as gone"},
+    { .name = "heartbeat",
+      .type = PN_OPT_DURATION,
+      .offset = offsetof(struct settings, heartbeat_ms),
+      .default_text = "10s",
+      .min = 1000,
+      .max = 600000,
+      .help = "sign of life on an idle connection; after twice this time of silence the broker counts as gone" },
     SETTING(connection_name, PN_OPT_STRING, 0, "paynotify", NULL, 0, 0, "shown in the broker's management"),
 };
 

@@ -18,7 +18,8 @@
 
 /* Without a binding key of its own a queue is bound by the key that messages carry, which must be the same for all
  * of them then; a fanout exchange looks at no key, and a topic exchange has one for everything. */
-static int choose_binding(struct sink *sink, struct fault *fault) {
+static int choose_binding(struct sink *sink, struct fault *fault)
+{
     const struct settings *settings = sink->settings;
     sink->binding_key = settings->binding_key;
     if (settings->binding_key.len > TEMPLATE_MAX)
@@ -28,13 +29,14 @@ static int choose_binding(struct sink *sink, struct fault *fault) {
     if (sink->routing_key.constant)
         sink->binding_key = settings->routing_key;
     else if (!strcmp(settings->exchange_type.data, "topic"))
-        sink->binding_key = (struct pn_str){"#", 1};
+        sink->binding_key = (struct pn_str){ "#", 1 };
     else if (!strcmp(settings->exchange_type.data, "direct") && settings->declare && settings->queue.len > 0)
         return fault_set(fault, "binding_key", "a direct exchange with a routing_key of fields needs it");
     return 0;
 }
 
-static int check(struct sink *sink, struct fault *fault) {
+static int check(struct sink *sink, struct fault *fault)
+{
     const struct settings *settings = sink->settings;
     if (url_parse(settings->url, &sink->url, fault))
         return -1;
@@ -53,7 +55,8 @@ static int check(struct sink *sink, struct fault *fault) {
     return choose_binding(sink, fault);
 }
 
-static void destroy(struct sink *sink) {
+static void destroy(struct sink *sink)
+{
     stream_destroy(&sink->stream);
     empty_amqp_pool(&sink->pool);
     window_free(&sink->window);
@@ -64,8 +67,9 @@ static void destroy(struct sink *sink) {
     free(sink);
 }
 
-int sink_open(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state) {
-    struct fault fault = {.text = "no memory"};
+int sink_open(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state)
+{
+    struct fault fault = { .text = "no memory" };
     struct sink *sink = calloc(1, sizeof *sink);
     if (!sink)
         return host->fail(call, PN_INTERNAL, NULL, fault.text);
@@ -78,7 +82,7 @@ int sink_open(const void *settings, const struct pn_host *host, struct pn_call *
     if (sink->url.tls && !(sink->tls = tls_new(settings, &fault)))
         goto bad_config;
     sink->in.data = malloc(WIRE_FRAME_MAX);
-    if (!sink->in.data || window_init(&sink->window, (size_t)sink->settings->window)) {
+    if (!sink->in.data || window_init(&sink->window, (size_t) sink->settings->window)) {
         destroy(sink);
         return host->fail(call, PN_INTERNAL, NULL, "no memory");
     }
@@ -91,7 +95,8 @@ bad_config:
 
 /* ------------------------------------------------------------------------------------------------ up, and down again */
 
-static void reset(struct sink *sink) {
+static void reset(struct sink *sink)
+{
     stream_close(&sink->stream);
     sink->up = sink->blocked = false;
     sink->in.start = sink->in.end = 0;
@@ -102,9 +107,10 @@ static void reset(struct sink *sink) {
 
 /* So that the broker logs an orderly end. Nobody waits for the answer. Messages that wait to be sent must not leave now,
  * because nobody would hear their confirms. */
-static void say_goodbye(struct sink *sink) {
+static void say_goodbye(struct sink *sink)
+{
     struct fault ignored;
-    amqp_connection_close_t bye = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes("bye")};
+    amqp_connection_close_t bye = { .reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_cstring_bytes("bye") };
     if (sink->stream.fd >= 0 && wire_pending(&sink->out) == 0 &&
         !wire_put_method(&sink->out, 0, AMQP_CONNECTION_CLOSE_METHOD, &bye))
         link_flush(sink, &ignored);
@@ -115,15 +121,17 @@ struct abandon {
     const char *reason;
 };
 
-static void settle_unavailable(void *context, uint64_t ticket) {
+static void settle_unavailable(void *context, uint64_t ticket)
+{
     const struct abandon *abandon = context;
     abandon->host->settle(abandon->host, ticket, PN_UNAVAILABLE, abandon->reason);
 }
 
 /* The end of a connection: everything in flight goes back. */
-static int lose(struct sink *sink, const struct fault *fault) {
+static int lose(struct sink *sink, const struct fault *fault)
+{
     char text[sizeof fault->text + 40];
-    struct abandon abandon = {sink->host, fault->text};
+    struct abandon abandon = { sink->host, fault->text };
     snprintf(text, sizeof text, "%s; messages in flight: %zu", fault->text, sink->window.open);
     sink->host->log(sink->host, NULL, PN_LOG_WARN, text);
     window_abandon(&sink->window, settle_unavailable, &abandon);
@@ -132,7 +140,8 @@ static int lose(struct sink *sink, const struct fault *fault) {
     return PN_SINK_DOWN;
 }
 
-int sink_connect(void *state, struct pn_call *call, int64_t timeout_ms) {
+int sink_connect(void *state, struct pn_call *call, int64_t timeout_ms)
+{
     struct sink *sink = state;
     struct fault fault;
     int64_t deadline_ms = stream_clock_ms() + timeout_ms;
@@ -152,7 +161,8 @@ int sink_connect(void *state, struct pn_call *call, int64_t timeout_ms) {
 /* ---------------------------------------------------------------------------------------------------------- traffic */
 
 /* A connection that cannot be written to may still hold confirms, and the broker's reason for closing it. */
-static void hear_last_words(struct sink *sink, struct fault *fault) {
+static void hear_last_words(struct sink *sink, struct fault *fault)
+{
     struct fault said;
     while (link_fill(sink, &said) > 0)
         if (incoming_handle(sink, &said)) {
@@ -162,7 +172,8 @@ static void hear_last_words(struct sink *sink, struct fault *fault) {
 }
 
 /* Writes, and remembers when the next submit should try again. */
-static int flush(struct sink *sink, struct fault *fault) {
+static int flush(struct sink *sink, struct fault *fault)
+{
     if (link_flush(sink, fault)) {
         hear_last_words(sink, fault);
         return -1;
@@ -171,7 +182,8 @@ static int flush(struct sink *sink, struct fault *fault) {
     return 0;
 }
 
-int sink_submit(void *state, const struct pn_event *event, uint64_t ticket) {
+int sink_submit(void *state, const struct pn_event *event, uint64_t ticket)
+{
     struct sink *sink = state;
     struct fault fault;
     if (!sink->up)
@@ -193,16 +205,18 @@ int sink_submit(void *state, const struct pn_event *event, uint64_t ticket) {
 }
 
 /* When the other side must hear from us, or we from it. */
-static int64_t next_beat(const struct sink *sink) {
+static int64_t next_beat(const struct sink *sink)
+{
     int64_t write_ms = sink->last_write_ms + sink->heartbeat_ms / 2;
     int64_t read_ms = sink->last_read_ms + sink->heartbeat_ms * 2 + 1;
     return write_ms < read_ms && wire_pending(&sink->out) == 0 ? write_ms : read_ms;
 }
 
-static int keep_alive(struct sink *sink, int64_t now_ms, struct fault *fault) {
+static int keep_alive(struct sink *sink, int64_t now_ms, struct fault *fault)
+{
     if (now_ms - sink->last_read_ms > sink->heartbeat_ms * 2)
         return fault_set(fault, NULL, "the broker has been silent for %lld s",
-                         (long long)(now_ms - sink->last_read_ms) / 1000);
+                         (long long) (now_ms - sink->last_read_ms) / 1000);
     if (now_ms - sink->last_write_ms < sink->heartbeat_ms / 2 || wire_pending(&sink->out) > 0)
         return 0;
     if (wire_put_heartbeat(&sink->out))
@@ -210,7 +224,8 @@ static int keep_alive(struct sink *sink, int64_t now_ms, struct fault *fault) {
     return flush(sink, fault);
 }
 
-int sink_pump(void *state, int64_t timeout_ms, int wake_fd) {
+int sink_pump(void *state, int64_t timeout_ms, int wake_fd)
+{
     struct sink *sink = state;
     struct fault fault;
     int64_t deadline_ms = stream_clock_ms() + timeout_ms;
@@ -232,7 +247,8 @@ int sink_pump(void *state, int64_t timeout_ms, int wake_fd) {
     return PN_SUBMITTED;
 }
 
-void sink_interrupt(void *state) {
+void sink_interrupt(void *state)
+{
     struct sink *sink = state;
     stream_interrupt(&sink->stream);
 }
@@ -240,7 +256,8 @@ void sink_interrupt(void *state) {
 /* ------------------------------------------------------------------------------------------------------------ close */
 
 /* Waits a little for the broker's answer to our goodbye: confirms that are on their way come before it. */
-static void hear_out(struct sink *sink) {
+static void hear_out(struct sink *sink)
+{
     struct fault ignored;
     int64_t deadline_ms = stream_clock_ms() + FAREWELL_MS;
     say_goodbye(sink);
@@ -250,9 +267,10 @@ static void hear_out(struct sink *sink) {
             return; /* close-ok, which incoming_handle does not expect, or the end of the stream */
 }
 
-void sink_close(void *state) {
+void sink_close(void *state)
+{
     struct sink *sink = state;
-    struct abandon abandon = {sink->host, "the sink is being closed"};
+    struct abandon abandon = { sink->host, "the sink is being closed" };
     if (sink->up)
         hear_out(sink);
     window_abandon(&sink->window, settle_unavailable, &abandon);

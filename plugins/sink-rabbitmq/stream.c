@@ -14,22 +14,26 @@
 #include <time.h>
 #include <unistd.h>
 
-int64_t stream_clock_ms(void) {
+int64_t stream_clock_ms(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void stream_init(struct stream *stream) {
-    *stream = (struct stream){.fd = -1};
+void stream_init(struct stream *stream)
+{
+    *stream = (struct stream){ .fd = -1 };
     pthread_mutex_init(&stream->lock, NULL);
 }
 
-void stream_destroy(struct stream *stream) {
+void stream_destroy(struct stream *stream)
+{
     pthread_mutex_destroy(&stream->lock);
 }
 
-static void set_fd(struct stream *stream, int fd) {
+static void set_fd(struct stream *stream, int fd)
+{
     pthread_mutex_lock(&stream->lock);
     int old = stream->fd;
     stream->fd = fd;
@@ -38,14 +42,16 @@ static void set_fd(struct stream *stream, int fd) {
         close(old);
 }
 
-void stream_interrupt(struct stream *stream) {
+void stream_interrupt(struct stream *stream)
+{
     pthread_mutex_lock(&stream->lock);
     if (stream->fd >= 0)
         shutdown(stream->fd, SHUT_RDWR);
     pthread_mutex_unlock(&stream->lock);
 }
 
-void stream_close(struct stream *stream) {
+void stream_close(struct stream *stream)
+{
     if (stream->session)
         SSL_free(stream->session);
     stream->session = NULL;
@@ -54,10 +60,11 @@ void stream_close(struct stream *stream) {
 }
 
 /* poll() that survives signals; true when `entries` has something. */
-static bool wait_for(struct pollfd *entries, nfds_t count, int64_t deadline_ms) {
+static bool wait_for(struct pollfd *entries, nfds_t count, int64_t deadline_ms)
+{
     for (;;) {
         int64_t left = deadline_ms - stream_clock_ms();
-        int n = poll(entries, count, left < 0 ? 0 : left > 60000 ? 60000 : (int)left);
+        int n = poll(entries, count, left < 0 ? 0 : left > 60000 ? 60000 : (int) left);
         if (n > 0)
             return true;
         if (n < 0 && errno != EINTR)
@@ -67,13 +74,14 @@ static bool wait_for(struct pollfd *entries, nfds_t count, int64_t deadline_ms) 
     }
 }
 
-enum stream_event stream_wait(struct stream *stream, bool to_write, int wake_fd, int64_t deadline_ms) {
+enum stream_event stream_wait(struct stream *stream, bool to_write, int wake_fd, int64_t deadline_ms)
+{
     short events = POLLIN;
     if (stream->session && SSL_pending(stream->session) > 0)
         return STREAM_READY; /* decrypted already: the socket knows nothing of it */
     if ((to_write && !stream->write_wants_read) || stream->read_wants_write)
         events |= POLLOUT;
-    struct pollfd entries[2] = {{.fd = stream->fd, .events = events}, {.fd = wake_fd, .events = POLLIN}};
+    struct pollfd entries[2] = { { .fd = stream->fd, .events = events }, { .fd = wake_fd, .events = POLLIN } };
     if (!wait_for(entries, 2, deadline_ms))
         return STREAM_IDLE;
     return entries[0].revents ? STREAM_READY : STREAM_WOKEN;
@@ -81,14 +89,16 @@ enum stream_event stream_wait(struct stream *stream, bool to_write, int wake_fd,
 
 /* A dead peer is noticed by the missing heartbeats, not by TCP_USER_TIMEOUT: that one would also break a connection
  * which the broker holds up on purpose, under a memory alarm, and nobody is dead then. */
-static void tune(int fd) {
+static void tune(int fd)
+{
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 static int connect_one(struct stream *stream, const struct addrinfo *address, const struct url *url,
-                       int64_t deadline_ms, struct fault *fault) {
+                       int64_t deadline_ms, struct fault *fault)
+{
     int error = 0;
     socklen_t size = sizeof error;
     int fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
@@ -99,7 +109,7 @@ static int connect_one(struct stream *stream, const struct addrinfo *address, co
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
         return 0;
     if (errno == EINPROGRESS) {
-        struct pollfd entry = {.fd = fd, .events = POLLOUT};
+        struct pollfd entry = { .fd = fd, .events = POLLOUT };
         if (!wait_for(&entry, 1, deadline_ms))
             error = ETIMEDOUT;
         else
@@ -114,7 +124,8 @@ static int connect_one(struct stream *stream, const struct addrinfo *address, co
 
 /* Each address gets its share of the time that is left. */
 static int connect_any(struct stream *stream, const struct addrinfo *list, const struct url *url, int64_t deadline_ms,
-                       struct fault *fault) {
+                       struct fault *fault)
+{
     int count = 0;
     for (const struct addrinfo *each = list; each; each = each->ai_next)
         count++;
@@ -128,7 +139,8 @@ static int connect_any(struct stream *stream, const struct addrinfo *list, const
 }
 
 static int handshake(struct stream *stream, const struct url *url, const struct tls *tls, int64_t deadline_ms,
-                     struct fault *fault) {
+                     struct fault *fault)
+{
     char reason[200];
     int n;
     stream->session = tls_session(tls, stream->fd, url->host);
@@ -137,7 +149,7 @@ static int handshake(struct stream *stream, const struct url *url, const struct 
     ERR_clear_error();
     while ((n = SSL_do_handshake(stream->session)) != 1) {
         int wants = SSL_get_error(stream->session, n);
-        struct pollfd entry = {.fd = stream->fd, .events = wants == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
+        struct pollfd entry = { .fd = stream->fd, .events = wants == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN };
         if (wants != SSL_ERROR_WANT_READ && wants != SSL_ERROR_WANT_WRITE) {
             tls_reason(stream->session, reason, sizeof reason);
             return fault_set(fault, NULL, "cannot talk to %s port %s: %s", url->host, url->port, reason);
@@ -149,8 +161,9 @@ static int handshake(struct stream *stream, const struct url *url, const struct 
 }
 
 int stream_open(struct stream *stream, const struct url *url, const struct tls *tls, int64_t deadline_ms,
-                struct fault *fault) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
+                struct fault *fault)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
     int failed = getaddrinfo(url->host, url->port, &hints, &list);
     if (failed)
         return fault_set(fault, NULL, "cannot resolve %s: %s", url->host, gai_strerror(failed));
@@ -164,7 +177,8 @@ int stream_open(struct stream *stream, const struct url *url, const struct tls *
 }
 
 /* What an SSL_read or SSL_write that moved nothing came to. */
-static ssize_t tls_outcome(struct stream *stream, int n, bool *wants_other, int other, struct fault *fault) {
+static ssize_t tls_outcome(struct stream *stream, int n, bool *wants_other, int other, struct fault *fault)
+{
     char reason[200];
     int wants = SSL_get_error(stream->session, n);
     *wants_other = wants == other;
@@ -176,13 +190,14 @@ static ssize_t tls_outcome(struct stream *stream, int n, bool *wants_other, int 
     return fault_set(fault, NULL, "%s", reason);
 }
 
-static ssize_t tls_read(struct stream *stream, void *ret_bytes, size_t size, struct fault *fault) {
+static ssize_t tls_read(struct stream *stream, void *ret_bytes, size_t size, struct fault *fault)
+{
     size_t total = 0;
     ERR_clear_error();
     stream->read_wants_write = false;
     while (total < size) { /* one record at a time: go on until the socket is empty */
         size_t moved;
-        int n = SSL_read_ex(stream->session, (char *)ret_bytes + total, size - total, &moved);
+        int n = SSL_read_ex(stream->session, (char *) ret_bytes + total, size - total, &moved);
         if (n != 1) {
             if (total > 0)
                 break; /* an end or a fault shows again at the next read */
@@ -190,10 +205,11 @@ static ssize_t tls_read(struct stream *stream, void *ret_bytes, size_t size, str
         }
         total += moved;
     }
-    return (ssize_t)total;
+    return (ssize_t) total;
 }
 
-ssize_t stream_read(struct stream *stream, void *ret_bytes, size_t size, struct fault *fault) {
+ssize_t stream_read(struct stream *stream, void *ret_bytes, size_t size, struct fault *fault)
+{
     if (stream->session)
         return tls_read(stream, ret_bytes, size, fault);
     ssize_t n = recv(stream->fd, ret_bytes, size, 0);
@@ -206,13 +222,14 @@ ssize_t stream_read(struct stream *stream, void *ret_bytes, size_t size, struct 
     return fault_set(fault, NULL, "connection lost: %s", strerror(errno));
 }
 
-ssize_t stream_write(struct stream *stream, const void *bytes, size_t size, struct fault *fault) {
+ssize_t stream_write(struct stream *stream, const void *bytes, size_t size, struct fault *fault)
+{
     if (stream->session) {
         size_t moved;
         ERR_clear_error();
         int n = SSL_write_ex(stream->session, bytes, size, &moved);
         if (n == 1)
-            return (ssize_t)moved;
+            return (ssize_t) moved;
         return tls_outcome(stream, n, &stream->write_wants_read, SSL_ERROR_WANT_READ, fault);
     }
     ssize_t n = send(stream->fd, bytes, size, MSG_NOSIGNAL);

@@ -18,7 +18,8 @@ struct template_segment {
     size_t field;          /* offset of a struct pn_str in struct pn_event */
 };
 
-struct template {
+struct template
+{
     struct template_segment segments[TEMPLATE_SEGMENTS];
     size_t count;
     bool constant; /* no fields */

@@ -21,30 +21,34 @@ struct tls {
 };
 
 /* OpenSSL's own socket BIO writes without MSG_NOSIGNAL: a broker that went away would end the process. */
-static int bio_write(BIO *bio, const char *data, int length) {
-    int fd = (int)(intptr_t)BIO_get_data(bio);
+static int bio_write(BIO *bio, const char *data, int length)
+{
+    int fd = (int) (intptr_t) BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t n = send(fd, data, (size_t)length, MSG_NOSIGNAL);
+    ssize_t n = send(fd, data, (size_t) length, MSG_NOSIGNAL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         BIO_set_retry_write(bio);
-    return (int)n;
+    return (int) n;
 }
 
-static int bio_read(BIO *bio, char *ret_data, int length) {
-    int fd = (int)(intptr_t)BIO_get_data(bio);
+static int bio_read(BIO *bio, char *ret_data, int length)
+{
+    int fd = (int) (intptr_t) BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t n = recv(fd, ret_data, (size_t)length, 0);
+    ssize_t n = recv(fd, ret_data, (size_t) length, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         BIO_set_retry_read(bio);
-    return (int)n;
+    return (int) n;
 }
 
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer) {
-    (void)bio, (void)number, (void)pointer;
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    (void) bio, (void) number, (void) pointer;
     return command == BIO_CTRL_FLUSH;
 }
 
-static BIO_METHOD *make_bio_method(void) {
+static BIO_METHOD *make_bio_method(void)
+{
     BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "paynotify socket");
     if (method) {
         BIO_meth_set_write(method, bio_write);
@@ -54,16 +58,19 @@ static BIO_METHOD *make_bio_method(void) {
     return method;
 }
 
-static BIO *reader_of(struct pn_str pem) {
-    return pem.len <= INT_MAX ? BIO_new_mem_buf(pem.data, (int)pem.len) : NULL;
+static BIO *reader_of(struct pn_str pem)
+{
+    return pem.len <= INT_MAX ? BIO_new_mem_buf(pem.data, (int) pem.len) : NULL;
 }
 
-static int no_passphrase(char *ret_text, int size, int writing, void *context) {
-    (void)ret_text, (void)size, (void)writing, (void)context;
+static int no_passphrase(char *ret_text, int size, int writing, void *context)
+{
+    (void) ret_text, (void) size, (void) writing, (void) context;
     return -1; /* never ask on the terminal */
 }
 
-static int load_ca(SSL_CTX *context, struct pn_str pem, struct fault *fault) {
+static int load_ca(SSL_CTX *context, struct pn_str pem, struct fault *fault)
+{
     int count = 0;
     BIO *bio;
     X509 *certificate;
@@ -81,7 +88,8 @@ static int load_ca(SSL_CTX *context, struct pn_str pem, struct fault *fault) {
     return count > 0 ? 0 : fault_set(fault, "ca", "no certificate in it (PEM is expected)");
 }
 
-static int load_chain(SSL_CTX *context, struct pn_str pem, struct fault *fault) {
+static int load_chain(SSL_CTX *context, struct pn_str pem, struct fault *fault)
+{
     int result = -1;
     BIO *bio = reader_of(pem);
     X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
@@ -100,7 +108,8 @@ out:
     return result;
 }
 
-static int load_key(SSL_CTX *context, struct pn_str pem, struct fault *fault) {
+static int load_key(SSL_CTX *context, struct pn_str pem, struct fault *fault)
+{
     BIO *bio = reader_of(pem);
     EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     int result = 0;
@@ -114,7 +123,8 @@ static int load_key(SSL_CTX *context, struct pn_str pem, struct fault *fault) {
     return result;
 }
 
-static int load_client(SSL_CTX *context, const struct settings *settings, struct fault *fault) {
+static int load_client(SSL_CTX *context, const struct settings *settings, struct fault *fault)
+{
     if (settings->client_cert.len == 0 && settings->client_key.len == 0)
         return 0;
     if (settings->client_cert.len == 0)
@@ -126,7 +136,8 @@ static int load_client(SSL_CTX *context, const struct settings *settings, struct
     return load_key(context, settings->client_key, fault);
 }
 
-struct tls *tls_new(const struct settings *settings, struct fault *fault) {
+struct tls *tls_new(const struct settings *settings, struct fault *fault)
+{
     struct tls *tls = calloc(1, sizeof *tls);
     if (!tls || !(tls->bio_method = make_bio_method()) || !(tls->context = SSL_CTX_new(TLS_client_method()))) {
         fault_set(fault, NULL, "no memory for TLS");
@@ -143,7 +154,8 @@ failed:
     return NULL;
 }
 
-void tls_free(struct tls *tls) {
+void tls_free(struct tls *tls)
+{
     if (!tls)
         return;
     SSL_CTX_free(tls->context);
@@ -152,7 +164,8 @@ void tls_free(struct tls *tls) {
 }
 
 /* A name is verified as a name and sent as SNI; an address is verified as an address. */
-static bool expect_host(SSL *session, const char *host) {
+static bool expect_host(SSL *session, const char *host)
+{
     unsigned char address[16];
     if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host) == 1;
@@ -160,7 +173,8 @@ static bool expect_host(SSL *session, const char *host) {
     return SSL_set1_host(session, host) == 1 && SSL_set_tlsext_host_name(session, host) == 1;
 }
 
-SSL *tls_session(const struct tls *tls, int fd, const char *host) {
+SSL *tls_session(const struct tls *tls, int fd, const char *host)
+{
     SSL *session = SSL_new(tls->context);
     BIO *bio = BIO_new(tls->bio_method);
     if (!session || !bio || !expect_host(session, host)) {
@@ -168,14 +182,15 @@ SSL *tls_session(const struct tls *tls, int fd, const char *host) {
         SSL_free(session);
         return NULL;
     }
-    BIO_set_data(bio, (void *)(intptr_t)fd);
+    BIO_set_data(bio, (void *) (intptr_t) fd);
     BIO_set_init(bio, 1);
     SSL_set_bio(session, bio, bio);
     SSL_set_connect_state(session);
     return session;
 }
 
-void tls_reason(SSL *session, char *ret_text, size_t size) {
+void tls_reason(SSL *session, char *ret_text, size_t size)
+{
     long verified = SSL_get_verify_result(session);
     unsigned long code = ERR_get_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int hex_digit(char c) {
+static int hex_digit(char c)
+{
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -17,10 +18,11 @@ static int hex_digit(char c) {
 }
 
 /* Decodes %xx of [from, end) into a NUL-terminated part; false when it is malformed, too long, or holds a NUL. */
-static bool decode(const char *from, const char *end, char ret_part[URL_PART]) {
+static bool decode(const char *from, const char *end, char ret_part[URL_PART])
+{
     size_t length = 0;
     while (from < end) {
-        int c = (unsigned char)*from++;
+        int c = (unsigned char) *from++;
         if (c == '%') {
             int high = end - from >= 2 ? hex_digit(from[0]) : -1;
             int low = high >= 0 ? hex_digit(from[1]) : -1;
@@ -31,13 +33,14 @@ static bool decode(const char *from, const char *end, char ret_part[URL_PART]) {
         }
         if (c == 0 || length + 1 >= URL_PART)
             return false;
-        ret_part[length++] = (char)c;
+        ret_part[length++] = (char) c;
     }
     ret_part[length] = '\0';
     return true;
 }
 
-static bool parse_port(const char *from, const char *end, char ret_port[6]) {
+static bool parse_port(const char *from, const char *end, char ret_port[6])
+{
     int port = 0;
     if (from == end)
         return false;
@@ -53,8 +56,9 @@ static bool parse_port(const char *from, const char *end, char ret_port[6]) {
 }
 
 /* user, user:password; the spec's default for both is guest. */
-static int parse_login(const char *from, const char *end, struct url *url, struct fault *fault) {
-    const char *colon = memchr(from, ':', (size_t)(end - from));
+static int parse_login(const char *from, const char *end, struct url *url, struct fault *fault)
+{
+    const char *colon = memchr(from, ':', (size_t) (end - from));
     if (!decode(from, colon ? colon : end, url->user))
         return fault_set(fault, "url", "the user name is malformed: write special characters as %%xx");
     url->password[0] = '\0';
@@ -63,15 +67,16 @@ static int parse_login(const char *from, const char *end, struct url *url, struc
     return 0;
 }
 
-static int parse_host(const char *from, const char *end, struct url *url, struct fault *fault) {
+static int parse_host(const char *from, const char *end, struct url *url, struct fault *fault)
+{
     const char *host_end;
     if (from < end && *from == '[') {
-        host_end = memchr(from, ']', (size_t)(end - from));
+        host_end = memchr(from, ']', (size_t) (end - from));
         if (!host_end)
             return fault_set(fault, "url", "the IPv6 address lacks its ']'");
         from++;
     } else {
-        host_end = memchr(from, ':', (size_t)(end - from));
+        host_end = memchr(from, ':', (size_t) (end - from));
         if (!host_end)
             host_end = end;
     }
@@ -85,20 +90,22 @@ static int parse_host(const char *from, const char *end, struct url *url, struct
     return 0;
 }
 
-static int parse_vhost(const char *from, const char *end, struct url *url, struct fault *fault) {
-    if (memchr(from, '?', (size_t)(end - from)) || memchr(from, '#', (size_t)(end - from)))
+static int parse_vhost(const char *from, const char *end, struct url *url, struct fault *fault)
+{
+    if (memchr(from, '?', (size_t) (end - from)) || memchr(from, '#', (size_t) (end - from)))
         return fault_set(fault, "url", "parameters after '?' are not understood: use the settings of this section");
     if (from == end || from + 1 == end) {
         snprintf(url->vhost, sizeof url->vhost, "/");
         return 0;
     }
-    if (memchr(from + 1, '/', (size_t)(end - from) - 1) || !decode(from + 1, end, url->vhost))
+    if (memchr(from + 1, '/', (size_t) (end - from) - 1) || !decode(from + 1, end, url->vhost))
         return fault_set(fault, "url", "the virtual host is malformed: write '/' as %%2f");
     return 0;
 }
 
-int url_parse(struct pn_str text, struct url *ret_url, struct fault *fault) {
-    struct url url = {.user = "guest", .password = "guest"};
+int url_parse(struct pn_str text, struct url *ret_url, struct fault *fault)
+{
+    struct url url = { .user = "guest", .password = "guest" };
     const char *at, *path, *from = text.data, *end = text.data + text.len;
 
     if (text.len >= 8 && !memcmp(from, "amqps://", 8)) {
@@ -111,10 +118,10 @@ int url_parse(struct pn_str text, struct url *ret_url, struct fault *fault) {
     }
     snprintf(url.port, sizeof url.port, "%s", url.tls ? "5671" : "5672");
 
-    path = memchr(from, '/', (size_t)(end - from));
+    path = memchr(from, '/', (size_t) (end - from));
     if (!path)
         path = end;
-    at = memrchr(from, '@', (size_t)(path - from));
+    at = memrchr(from, '@', (size_t) (path - from));
     if (at && parse_login(from, at, &url, fault))
         return -1;
     if (parse_host(at ? at + 1 : from, path, &url, fault) || parse_vhost(path, end, &url, fault))

@@ -36,7 +36,8 @@ void window_free(struct window *window);
 /* Forgets everything; the next tag is 1. */
 void window_reset(struct window *window);
 
-static inline bool window_is_full(const struct window *window) {
+static inline bool window_is_full(const struct window *window)
+{
     return window->open >= window->limit || window->next - window->oldest > window->mask;
 }
 

@@ -46,7 +46,8 @@ int wire_put_heartbeat(struct wire_out *out);
 int wire_put_method(struct wire_out *out, uint16_t channel, amqp_method_number_t method, void *decoded);
 int wire_put_message(struct wire_out *out, struct wire_message *message, size_t frame_max);
 
-static inline size_t wire_pending(const struct wire_out *out) {
+static inline size_t wire_pending(const struct wire_out *out)
+{
     return out->end - out->start;
 }
 
@@ -63,8 +64,9 @@ void *wire_method(const struct wire_frame *frame, amqp_pool_t *pool, amqp_method
 const amqp_basic_properties_t *wire_properties(const struct wire_frame *frame, amqp_pool_t *pool,
                                                uint64_t *ret_body_size);
 
-static inline amqp_bytes_t wire_bytes(struct pn_str text) {
-    return (amqp_bytes_t){.len = text.len, .bytes = (void *)(uintptr_t)text.data};
+static inline amqp_bytes_t wire_bytes(struct pn_str text)
+{
+    return (amqp_bytes_t){ .len = text.len, .bytes = (void *) (uintptr_t) text.data };
 }
 
 #endif

@@ -38,6 +38,13 @@ tests_fuzz_formats_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_formats_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_formats_LDADD = $(core_libs)
 
+fuzz_tests += tests/fuzz/rabbitmq
+tests_fuzz_rabbitmq_SOURCES = tests/fuzz/rabbitmq.c plugins/sink-rabbitmq/incoming.c $(sink_rabbitmq_parts) $(fuzz_main)
+tests_fuzz_rabbitmq_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins/sink-rabbitmq -D_GNU_SOURCE \
+	$(RABBITMQ_CFLAGS) $(SSL_CFLAGS)
+tests_fuzz_rabbitmq_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_rabbitmq_LDADD = $(RABBITMQ_LIBS)
+
 if FUZZ
 EXTRA_PROGRAMS += $(fuzz_tests)
 else

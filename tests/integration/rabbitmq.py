@@ -295,7 +295,8 @@ class RabbitMQ:
 
 
 def make_certificates(directory):
-    """ca.pem, server.pem for localhost and 127.0.0.1, client.pem; and other-ca.pem, which signed none of them."""
+    """ca.pem; by it server.pem for localhost and 127.0.0.1, stranger.pem for another name, client.pem; and other-ca.pem,
+    which signed none of them."""
     os.makedirs(directory, exist_ok=True)
 
     def openssl(*args):
@@ -312,6 +313,7 @@ def make_certificates(directory):
         openssl("req", "-x509", "-new", "-key", name + ".key", "-days", "3650", "-subj", f"/CN=paynotify test {name}",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", name + ".pem")
     extensions = {"server": "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n",
+                  "stranger": "subjectAltName=DNS:stranger.example\nextendedKeyUsage=serverAuth\n",
                   "client": "extendedKeyUsage=clientAuth\n"}
     for name, text in extensions.items():
         key(name)

@@ -59,3 +59,9 @@ unit_tests += tests/unit/test_outbox_parts
 tests_unit_test_outbox_parts_SOURCES = tests/unit/test_outbox_parts.c
 tests_unit_test_outbox_parts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_outbox_parts_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_rabbitmq
+tests_unit_test_rabbitmq_SOURCES = tests/unit/test_rabbitmq.c $(sink_rabbitmq_parts)
+tests_unit_test_rabbitmq_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins/sink-rabbitmq -D_GNU_SOURCE \
+	$(RABBITMQ_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_rabbitmq_LDADD = $(RABBITMQ_LIBS) $(CMOCKA_LIBS)

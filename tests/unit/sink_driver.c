@@ -13,7 +13,7 @@
  *     interrupt MS        calls interrupt after that time, from another thread
  *     event NAME=VALUE    of the events to come: app, type, order_type, pay_no, channel, body, …
  *     pad N               bodies of the events to come have N bytes
- *     outcomes            counts, then each reason once     close     usage
+ *     outcomes            each reason once, then counts     close     usage
  */
 #include <dlfcn.h>
 #include <paynotify/plugin.h>
@@ -45,18 +45,21 @@ static int wake[2];
 
 /* ------------------------------------------------------------------------------------------------------------- host */
 
-static int host_fail(struct pn_call *call, int rc, const char *field, const char *text) {
-    (void)call;
+static int host_fail(struct pn_call *call, int rc, const char *field, const char *text)
+{
+    (void) call;
     printf("fail %d %s: %s\n", rc, field ? field : "-", text);
     return rc;
 }
 
-static void host_log(const struct pn_host *host, struct pn_call *call, int level, const char *text) {
-    (void)host, (void)call;
+static void host_log(const struct pn_host *host, struct pn_call *call, int level, const char *text)
+{
+    (void) host, (void) call;
     printf("log %d %s\n", level, text);
 }
 
-static void note_reason(const char *reason) {
+static void note_reason(const char *reason)
+{
     for (size_t i = 0; i < reason_count; i++)
         if (!strcmp(reasons[i], reason))
             return;
@@ -64,10 +67,11 @@ static void note_reason(const char *reason) {
         snprintf(reasons[reason_count++], sizeof reasons[0], "%s", reason);
 }
 
-static void host_settle(const struct pn_host *host, uint64_t ticket, int outcome, const char *reason) {
-    (void)host;
+static void host_settle(const struct pn_host *host, uint64_t ticket, int outcome, const char *reason)
+{
+    (void) host;
     if (ticket >= item_count || items[ticket].outcome != IN_FLIGHT) {
-        printf("FAULT ticket %llu settled and not in flight\n", (unsigned long long)ticket);
+        printf("FAULT ticket %llu settled and not in flight\n", (unsigned long long) ticket);
         exit(3);
     }
     items[ticket].outcome = outcome;
@@ -76,34 +80,38 @@ static void host_settle(const struct pn_host *host, uint64_t ticket, int outcome
         note_reason(reason);
 }
 
-static void *host_alloc(struct pn_call *call, size_t size) {
-    (void)call, (void)size;
+static void *host_alloc(struct pn_call *call, size_t size)
+{
+    (void) call, (void) size;
     return NULL;
 }
 
-static int64_t host_now(struct pn_call *call) {
-    (void)call;
-    return (int64_t)time(NULL) * 1000;
+static int64_t host_now(struct pn_call *call)
+{
+    (void) call;
+    return (int64_t) time(NULL) * 1000;
 }
 
-static void host_random(struct pn_call *call, void *ret_bytes, size_t count) {
-    (void)call;
+static void host_random(struct pn_call *call, void *ret_bytes, size_t count)
+{
+    (void) call;
     memset(ret_bytes, 4, count);
 }
 
-static const struct pn_host host = {.size = sizeof host,
-                                    .abi_major = PN_ABI_MAJOR,
-                                    .abi_minor = PN_ABI_MINOR,
-                                    .alloc = host_alloc,
-                                    .fail = host_fail,
-                                    .log = host_log,
-                                    .now_ms = host_now,
-                                    .random = host_random,
-                                    .settle = host_settle};
+static const struct pn_host host = { .size = sizeof host,
+                                     .abi_major = PN_ABI_MAJOR,
+                                     .abi_minor = PN_ABI_MINOR,
+                                     .alloc = host_alloc,
+                                     .fail = host_fail,
+                                     .log = host_log,
+                                     .now_ms = host_now,
+                                     .random = host_random,
+                                     .settle = host_settle };
 
 /* --------------------------------------------------------------------------------------------------------- settings */
 
-static struct pn_str read_file(const char *path) {
+static struct pn_str read_file(const char *path)
+{
     FILE *file = fopen(path, "rb");
     char *text = malloc(65536);
     if (!file || !text) {
@@ -113,12 +121,13 @@ static struct pn_str read_file(const char *path) {
     size_t size = fread(text, 1, 65535, file);
     text[size] = '\0';
     fclose(file);
-    return (struct pn_str){text, size};
+    return (struct pn_str){ text, size };
 }
 
-static void set_option(char *settings, const struct pn_option *option, const char *text) {
+static void set_option(char *settings, const struct pn_option *option, const char *text)
+{
     int64_t number;
-    struct pn_str value = {text, strlen(text)};
+    struct pn_str value = { text, strlen(text) };
     switch (option->type) {
     case PN_OPT_BOOLEAN:
     case PN_OPT_INTEGER:
@@ -136,7 +145,8 @@ static void set_option(char *settings, const struct pn_option *option, const cha
     }
 }
 
-static void *make_settings(int count, char **arguments) {
+static void *make_settings(int count, char **arguments)
+{
     char *settings = calloc(1, plugin->settings_size);
     for (uint32_t i = 0; settings && i < plugin->option_count; i++) {
         const struct pn_option *option = &plugin->options[i];
@@ -152,17 +162,19 @@ static void *make_settings(int count, char **arguments) {
 
 /* --------------------------------------------------------------------------------------------------------- commands */
 
-static size_t add_item(void) {
+static size_t add_item(void)
+{
     struct item *item = &items[item_count];
     if (item_count == MAX_EVENTS)
         exit(4);
     item->event = model;
     snprintf(item->id, sizeof item->id, "%llu", 7000000000000000000ULL + item_count);
-    item->event.id = (struct pn_str){item->id, strlen(item->id)};
+    item->event.id = (struct pn_str){ item->id, strlen(item->id) };
     return item_count++;
 }
 
-static int submit_one(size_t index) {
+static int submit_one(size_t index)
+{
     struct item *item = &items[index];
     int before = item->outcome;
     item->outcome = IN_FLIGHT;
@@ -175,11 +187,13 @@ static int submit_one(size_t index) {
     return rc;
 }
 
-static const char *word(int rc) {
+static const char *word(int rc)
+{
     return rc == PN_SUBMITTED ? "ok" : rc == PN_WINDOW_FULL ? "full" : "down";
 }
 
-static int submit_pumping(size_t index) {
+static int submit_pumping(size_t index)
+{
     int rc;
     while ((rc = submit_one(index)) == PN_WINDOW_FULL)
         if (plugin->sink->pump(state, 10000, -1) == PN_SINK_DOWN)
@@ -187,7 +201,8 @@ static int submit_pumping(size_t index) {
     return rc;
 }
 
-static void submit(size_t count) {
+static void submit(size_t count)
+{
     size_t done = 0;
     int rc = PN_SUBMITTED;
     for (; done < count && rc == PN_SUBMITTED; done++)
@@ -195,7 +210,8 @@ static void submit(size_t count) {
     printf("submit %s %zu\n", word(rc), done);
 }
 
-static void again(void) {
+static void again(void)
+{
     int rc = PN_SUBMITTED;
     for (size_t i = 0; i < item_count && rc == PN_SUBMITTED; i++)
         if (items[i].outcome != PN_DELIVERED && items[i].outcome != IN_FLIGHT) {
@@ -205,7 +221,8 @@ static void again(void) {
     printf("again %s\n", word(rc));
 }
 
-static void offer(size_t count) {
+static void offer(size_t count)
+{
     size_t done = 0;
     int rc = PN_SUBMITTED;
     while (done < count && (rc = submit_one(add_item())) == PN_SUBMITTED)
@@ -215,13 +232,15 @@ static void offer(size_t count) {
     printf("offer %s %zu\n", word(rc), done);
 }
 
-static int64_t clock_ms(void) {
+static int64_t clock_ms(void)
+{
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void settle(int64_t timeout_ms) {
+static void settle(int64_t timeout_ms)
+{
     int64_t end = clock_ms() + timeout_ms;
     int rc = PN_SUBMITTED;
     while (in_flight > 0 && rc == PN_SUBMITTED && clock_ms() < end)
@@ -229,8 +248,9 @@ static void settle(int64_t timeout_ms) {
     printf("settle %s %zu\n", word(rc), in_flight);
 }
 
-static void outcomes(void) {
-    size_t counts[5] = {0};
+static void outcomes(void)
+{
+    size_t counts[5] = { 0 };
     for (size_t i = 0; i < item_count; i++)
         if (items[i].outcome <= PN_UNAVAILABLE)
             counts[items[i].outcome]++;
@@ -241,46 +261,50 @@ static void outcomes(void) {
     reason_count = 0;
 }
 
-static void *interrupt_later(void *argument) {
-    struct timespec pause = {.tv_nsec = (long)(intptr_t)argument * 1000000};
+static void *interrupt_later(void *argument)
+{
+    struct timespec pause = { .tv_nsec = (long) (intptr_t) argument * 1000000 };
     nanosleep(&pause, NULL);
     plugin->sink->interrupt(state);
     return NULL;
 }
 
-static void interrupt_after(int64_t ms) {
+static void interrupt_after(int64_t ms)
+{
     pthread_t thread;
-    pthread_create(&thread, NULL, interrupt_later, (void *)(intptr_t)ms);
+    pthread_create(&thread, NULL, interrupt_later, (void *) (intptr_t) ms);
     pthread_detach(thread);
     printf("interrupt ok\n");
 }
 
-static void usage(void) {
+static void usage(void)
+{
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
-    printf("usage user_us=%lld system_us=%lld\n", (long long)used.ru_utime.tv_sec * 1000000 + used.ru_utime.tv_usec,
-           (long long)used.ru_stime.tv_sec * 1000000 + used.ru_stime.tv_usec);
+    printf("usage user_us=%lld system_us=%lld\n", (long long) used.ru_utime.tv_sec * 1000000 + used.ru_utime.tv_usec,
+           (long long) used.ru_stime.tv_sec * 1000000 + used.ru_stime.tv_usec);
 }
 
-static void set_event(const char *text) {
+static void set_event(const char *text)
+{
     const struct {
         const char *name;
         struct pn_str *value;
-    } fields[] = {{"type", &model.type},
-                  {"app", &model.app},
-                  {"order_id", &model.order_id},
-                  {"out_business_id", &model.out_business_id},
-                  {"order_type", &model.order_type},
-                  {"pay_no", &model.pay_no},
-                  {"channel", &model.channel},
-                  {"content_type", &model.content_type},
-                  {"content_encoding", &model.content_encoding},
-                  {"body", &model.body}};
+    } fields[] = { { "type", &model.type },
+                   { "app", &model.app },
+                   { "order_id", &model.order_id },
+                   { "out_business_id", &model.out_business_id },
+                   { "order_type", &model.order_type },
+                   { "pay_no", &model.pay_no },
+                   { "channel", &model.channel },
+                   { "content_type", &model.content_type },
+                   { "content_encoding", &model.content_encoding },
+                   { "body", &model.body } };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         size_t length = strlen(fields[i].name);
         if (!strncmp(text, fields[i].name, length) && text[length] == '=') {
             char *copy = strdup(text + length + 1);
-            *fields[i].value = (struct pn_str){copy, strlen(copy)};
+            *fields[i].value = (struct pn_str){ copy, strlen(copy) };
             printf("event ok\n");
             return;
         }
@@ -288,15 +312,17 @@ static void set_event(const char *text) {
     printf("event unknown\n");
 }
 
-static void pad(size_t size) {
+static void pad(size_t size)
+{
     char *body = malloc(size + 1);
     memset(body, 'x', size);
     body[size] = '\0';
-    model.body = (struct pn_str){body, size};
+    model.body = (struct pn_str){ body, size };
     printf("pad ok\n");
 }
 
-static bool run(char *line) {
+static bool run(char *line)
+{
     char *argument = strchr(line, ' ');
     if (argument)
         *argument++ = '\0';
@@ -304,11 +330,11 @@ static bool run(char *line) {
     if (!strcmp(line, "connect"))
         printf("connect %d\n", plugin->sink->connect(state, NULL, number));
     else if (!strcmp(line, "submit"))
-        submit((size_t)number);
+        submit((size_t) number);
     else if (!strcmp(line, "again"))
         again();
     else if (!strcmp(line, "offer"))
-        offer((size_t)number);
+        offer((size_t) number);
     else if (!strcmp(line, "pump"))
         printf("pump %s\n", word(plugin->sink->pump(state, number, wake[0])));
     else if (!strcmp(line, "settle"))
@@ -316,19 +342,20 @@ static bool run(char *line) {
     else if (!strcmp(line, "wake"))
         printf("wake %zd\n", write(wake[1], "x", 1));
     else if (!strcmp(line, "unwake"))
-        printf("unwake %zd\n", read(wake[0], (char[1]){0}, 1));
+        printf("unwake %zd\n", read(wake[0], (char[1]){ 0 }, 1));
     else if (!strcmp(line, "interrupt"))
         interrupt_after(number);
     else if (!strcmp(line, "event"))
         set_event(argument);
     else if (!strcmp(line, "pad"))
-        pad((size_t)number);
+        pad((size_t) number);
     else if (!strcmp(line, "outcomes"))
         outcomes();
     else if (!strcmp(line, "usage"))
         usage();
     else if (!strcmp(line, "close")) {
         plugin->sink->close(state);
+        outcomes();
         printf("close ok\n");
         return false;
     } else
@@ -336,7 +363,8 @@ static bool run(char *line) {
     return true;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     char line[4096];
     void *library = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
     plugin = library ? dlsym(library, "pn_plugin") : NULL;
@@ -346,20 +374,20 @@ int main(int argc, char **argv) {
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-#define TEXT(literal) {(literal), sizeof(literal) - 1}
-    model = (struct pn_event){.size = sizeof model,
-                              .attempt = 1,
-                              .type = TEXT("payment.succeeded"),
-                              .app = TEXT("learning"),
-                              .order_id = TEXT("1001"),
-                              .out_business_id = TEXT("business-1"),
-                              .order_type = TEXT("60201"),
-                              .pay_no = TEXT("2002"),
-                              .channel = TEXT("alipay"),
-                              .created_at_ms = 1700000000123,
-                              .content_type = TEXT("application/json"),
-                              .content_encoding = TEXT("UTF-8"),
-                              .body = TEXT("{\"id\":1}")};
+#define TEXT(literal) { (literal), sizeof(literal) - 1 }
+    model = (struct pn_event){ .size = sizeof model,
+                               .attempt = 1,
+                               .type = TEXT("payment.succeeded"),
+                               .app = TEXT("learning"),
+                               .order_id = TEXT("1001"),
+                               .out_business_id = TEXT("business-1"),
+                               .order_type = TEXT("60201"),
+                               .pay_no = TEXT("2002"),
+                               .channel = TEXT("alipay"),
+                               .created_at_ms = 1700000000123,
+                               .content_type = TEXT("application/json"),
+                               .content_encoding = TEXT("UTF-8"),
+                               .body = TEXT("{\"id\":1}") };
     if (plugin->sink->open(make_settings(argc - 2, argv + 2), &host, NULL, &state) != PN_OK)
         return 1;
     printf("open ok\n");
