@@ -1,0 +1,1 @@
+dist_man_MANS += doc/man/paynotify-sandbox.1

@@ -59,8 +59,6 @@ static json_t *check_common(const struct params *params)
 {
     int64_t sent_ms;
     const char *format = params_get(params, "format");
-    if (strcmp(params_get(params, "sign_type"), "RSA2") != 0)
-        return invalid("isv.invalid-signature-type", "sign_type must be RSA2");
     if (strcmp(params_get(params, "version"), "1.0") != 0)
         return invalid("isv.invalid-version", "version must be 1.0");
     if (format && strcasecmp(format, "json") != 0)
@@ -86,6 +84,8 @@ static json_t *check_charset(const struct params *query)
 static json_t *check_signature(const struct sandbox *sandbox, const struct params *params)
 {
     static const char *const unsigned_names[] = {"sign", NULL};
+    if (strcmp(params_get(params, "sign_type"), "RSA2") != 0)
+        return invalid("isv.invalid-signature-type", "sign_type must be RSA2");
     char *text = params_sign_text(params, unsigned_names, true);
     json_t *refusal = NULL;
     if (!keys_verify_app(sandbox->keys, text, strlen(text), params_get(params, "sign"))) {
@@ -107,20 +107,19 @@ static json_t *parse_biz(const struct params *params)
     return NULL;
 }
 
-/* NULL: the call is sound. `ret_known`: it is from our application and for a method of ours, so the answer is signed. */
-static json_t *check(const struct alipay_call *call, const struct params *query, bool *ret_known)
+/* NULL: the call is sound. */
+static json_t *check(const struct alipay_call *call, const struct params *query)
 {
     json_t *refusal = check_presence(call->params);
     if (refusal)
         return refusal;
     if (strcmp(params_get(call->params, "app_id"), call->sandbox->app_id) != 0)
         return invalid("isv.invalid-app-id", "app_id is unknown here");
+    if ((refusal = check_charset(query)) || (refusal = check_signature(call->sandbox, call->params)) ||
+        (refusal = check_common(call->params)))
+        return refusal;
     if (!find_method(params_get(call->params, "method")))
         return invalid("isv.invalid-method", "there is no such method");
-    *ret_known = true;
-    if ((refusal = check_charset(query)) || (refusal = check_common(call->params)) ||
-        (refusal = check_signature(call->sandbox, call->params)))
-        return refusal;
     return call->biz ? NULL : invalid("isv.invalid-parameter", "biz_content must be a JSON object without repeated names");
 }
 
@@ -221,7 +220,7 @@ static struct reply open_in_browser(const struct alipay_call *call, const struct
     return reply;
 }
 
-static struct reply answer_server(const struct alipay_call *call, const struct method *method, json_t *refusal, bool known,
+static struct reply answer_server(const struct alipay_call *call, const struct method *method, json_t *refusal,
                                   const struct fault_plan *plan)
 {
     json_t *node = refusal;
@@ -232,6 +231,9 @@ static struct reply answer_server(const struct alipay_call *call, const struct m
         node = unavailable();
     }
     log_call(method, call, node);
+    /* The gateway's own refusals of calls that belong to no application or method of its carry no signature. */
+    const char *app_id = params_get(call->params, "app_id");
+    bool known = method && app_id && strcmp(app_id, call->sandbox->app_id) == 0;
     struct reply reply = known ? signed_answer(call->sandbox, method->name, node, plan) : unsigned_refusal(node);
     json_decref(node);
     return reply;
@@ -239,12 +241,11 @@ static struct reply answer_server(const struct alipay_call *call, const struct m
 
 static struct reply handle_call(const struct alipay_call *call, const struct params *query, const struct fault_plan *plan)
 {
-    bool known = false;
-    json_t *refusal = check(call, query, &known);
+    json_t *refusal = check(call, query);
     const struct method *method = find_method(params_get(call->params, "method"));
     if (method && method->open)
         return open_in_browser(call, method, refusal);
-    return answer_server(call, method, refusal, known, plan);
+    return answer_server(call, method, refusal, plan);
 }
 
 static void free_reply(struct reply *reply)

@@ -44,6 +44,10 @@ tests_fuzz_rabbitmq_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins/s
 	$(RABBITMQ_CFLAGS) $(SSL_CFLAGS)
 tests_fuzz_rabbitmq_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_rabbitmq_LDADD = $(RABBITMQ_LIBS)
+fuzz_tests += tests/fuzz/sandbox_form
+tests_fuzz_sandbox_form_SOURCES = tests/fuzz/sandbox_form.c sandbox/form.c sandbox/text.c $(fuzz_main)
+tests_fuzz_sandbox_form_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/sandbox
+tests_fuzz_sandbox_form_LDFLAGS = $(fuzz_ldflags)
 
 if FUZZ
 EXTRA_PROGRAMS += $(fuzz_tests)

@@ -24,6 +24,7 @@ EXTRA_DIST += $(integration_tests) \
 
 EXTRA_DIST += tests/integration/postgres.py
 EXTRA_DIST += tests/integration/rabbitmq.py
+EXTRA_DIST += tests/vectors/alipay-notify.json tests/vectors/alipay-sign.json tests/vectors/keys.json
 
 TEST_EXTENSIONS = .py
 PY_LOG_COMPILER = /usr/bin/python3 $(top_srcdir)/tests/integration/tap.py
