@@ -15,3 +15,11 @@ include core/store/local.mk
 include core/pay/local.mk
 include core/outbox/local.mk
 include core/http/local.mk
+
+sbin_PROGRAMS += paynotifyd
+paynotifyd_SOURCES = core/main.c
+paynotifyd_CPPFLAGS = $(libcore_a_CPPFLAGS)
+paynotifyd_CFLAGS = $(libcore_a_CFLAGS)
+paynotifyd_LDADD = $(core_libs)
+# Plugins bring their own copies of what they need; nothing of the server is exported to them.
+paynotifyd_LDFLAGS = $(AM_LDFLAGS) $(PN_PIE_LDFLAGS)

@@ -147,7 +147,7 @@ static int run(struct config *config)
         log_error("cannot start", LOG_S("detail", err.text));
         status = EXIT_START;
     } else {
-        log_notice("ready", LOG_S("version", PACKAGE_VERSION), LOG_S("public_url", config->server.public_url),
+        log_notice("ready", LOG_S("version", PN_VERSION), LOG_S("public_url", config->server.public_url),
                    LOG_S("store", config->store.shown_url), LOG_S("node", config->server.node_name),
                    LOG_I("channels", config->channel_count), LOG_I("sinks", config->sink_count));
         sigwait(&stop_signals, &received);
@@ -203,7 +203,7 @@ int main(int argc, char **argv)
             http_list_routes(stdout);
             return EXIT_SUCCESS;
         case 'V':
-            puts("paynotifyd " PACKAGE_VERSION);
+            puts("paynotifyd " PN_VERSION);
             return EXIT_SUCCESS;
         case 'h':
             fputs(usage, stdout);
