@@ -16,3 +16,23 @@ unit_tests += tests/unit/test_alipay_keys
 tests_unit_test_alipay_keys_SOURCES = tests/unit/test_alipay_keys.c $(alipay_test_sources)
 tests_unit_test_alipay_keys_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_test_alipay_keys_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_alipay_notify
+tests_unit_test_alipay_notify_SOURCES = tests/unit/test_alipay_notify.c $(alipay_test_sources)
+tests_unit_test_alipay_notify_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_notify_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_alipay_request
+tests_unit_test_alipay_request_SOURCES = tests/unit/test_alipay_request.c $(alipay_test_sources)
+tests_unit_test_alipay_request_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_request_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_alipay_response
+tests_unit_test_alipay_response_SOURCES = tests/unit/test_alipay_response.c $(alipay_test_sources)
+tests_unit_test_alipay_response_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_response_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_alipay_garbage
+tests_unit_test_alipay_garbage_SOURCES = tests/unit/test_alipay_garbage.c $(alipay_test_sources)
+tests_unit_test_alipay_garbage_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_garbage_LDADD = $(alipay_test_libs)
