@@ -65,3 +65,13 @@ tests_unit_test_rabbitmq_SOURCES = tests/unit/test_rabbitmq.c $(sink_rabbitmq_pa
 tests_unit_test_rabbitmq_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins/sink-rabbitmq -D_GNU_SOURCE \
 	$(RABBITMQ_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rabbitmq_LDADD = $(RABBITMQ_LIBS) $(CMOCKA_LIBS)
+# core/plugin
+unit_tests += tests/unit/test_plugin_load
+tests_unit_test_plugin_load_SOURCES = tests/unit/test_plugin_load.c tests/unit/scratch.c tests/unit/scratch.h
+tests_unit_test_plugin_load_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_plugin_load_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_plugin_calls
+tests_unit_test_plugin_calls_SOURCES = tests/unit/test_plugin_calls.c tests/unit/scratch.c tests/unit/scratch.h
+tests_unit_test_plugin_calls_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_plugin_calls_LDADD = $(core_libs) $(CMOCKA_LIBS)
