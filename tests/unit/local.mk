@@ -1,4 +1,5 @@
 include tests/unit/alipay.mk
+include tests/unit/base.mk
 
 unit_tests += tests/unit/test_settle
 tests_unit_test_settle_SOURCES = tests/unit/test_settle.c
@@ -27,29 +28,6 @@ tests_unit_test_http_server_SOURCES = tests/unit/test_http_server.c tests/unit/r
 tests_unit_test_http_server_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_test_http_server_LDADD = $(core_libs) $(CMOCKA_LIBS)
 
-# core/base
-EXTRA_DIST += tests/unit/unit.h
-
-unit_tests += tests/unit/test_memory
-tests_unit_test_memory_SOURCES = tests/unit/test_memory.c
-tests_unit_test_memory_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_memory_LDADD = $(core_libs) $(CMOCKA_LIBS)
-
-unit_tests += tests/unit/test_text
-tests_unit_test_text_SOURCES = tests/unit/test_text.c
-tests_unit_test_text_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
-tests_unit_test_text_LDADD = $(core_libs) $(CMOCKA_LIBS)
-
-unit_tests += tests/unit/test_values
-tests_unit_test_values_SOURCES = tests/unit/test_values.c
-tests_unit_test_values_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_values_LDADD = $(core_libs) $(CMOCKA_LIBS)
-
-unit_tests += tests/unit/test_runtime
-tests_unit_test_runtime_SOURCES = tests/unit/test_runtime.c
-tests_unit_test_runtime_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
-tests_unit_test_runtime_LDADD = $(core_libs) $(CMOCKA_LIBS)
-
 unit_tests += tests/unit/test_formats
 tests_unit_test_formats_SOURCES = tests/unit/test_formats.c
 tests_unit_test_formats_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
@@ -65,13 +43,3 @@ tests_unit_test_rabbitmq_SOURCES = tests/unit/test_rabbitmq.c $(sink_rabbitmq_pa
 tests_unit_test_rabbitmq_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins/sink-rabbitmq -D_GNU_SOURCE \
 	$(RABBITMQ_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rabbitmq_LDADD = $(RABBITMQ_LIBS) $(CMOCKA_LIBS)
-# core/plugin
-unit_tests += tests/unit/test_plugin_load
-tests_unit_test_plugin_load_SOURCES = tests/unit/test_plugin_load.c tests/unit/scratch.c tests/unit/scratch.h
-tests_unit_test_plugin_load_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_plugin_load_LDADD = $(core_libs) $(CMOCKA_LIBS)
-
-unit_tests += tests/unit/test_plugin_calls
-tests_unit_test_plugin_calls_SOURCES = tests/unit/test_plugin_calls.c tests/unit/scratch.c tests/unit/scratch.h
-tests_unit_test_plugin_calls_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_plugin_calls_LDADD = $(core_libs) $(CMOCKA_LIBS)
