@@ -1,1 +1,2 @@
 dist_man_MANS += doc/man/paynotify-sandbox.1
+EXTRA_DIST += doc/architecture.md
