@@ -73,7 +73,7 @@ static enum rc write_singly(struct completion *c, size_t count, struct error *er
 {
     for (size_t i = 0; i < count; i++) {
         enum rc rc = write_range(c, i, 1, err);
-        if (rc == RC_DATA || rc == RC_INTERNAL)
+        if (rc == RC_DATA)
             log_error("an outcome cannot be written; the event will be delivered again", LOG_S("sink", c->results[i].sink),
                       LOG_I("event_id", c->results[i].event_id), LOG_S("detail", err->text));
         else if (rc)
@@ -97,7 +97,7 @@ static enum rc write_batch(struct completion *c, size_t count, struct error *err
         };
     }
     enum rc rc = write_range(c, 0, count, err);
-    return rc == RC_DATA || rc == RC_INTERNAL ? write_singly(c, count, err) : rc;
+    return rc == RC_DATA ? write_singly(c, count, err) : rc;
 }
 
 /* Forgets outcomes whose lease is over: their rows may be somebody else's by now. */

@@ -7,6 +7,7 @@ check_LTLIBRARIES += \
 	tests/plugins/paynotify-good-channel.la \
 	tests/plugins/paynotify-good-sink.la \
 	tests/plugins/paynotify-no-symbol.la \
+	tests/plugins/paynotify-scripted-sink.la \
 	tests/plugins/paynotify-other-abi.la
 
 tests_plugins_paynotify_good_channel_la_SOURCES = tests/plugins/good_channel.c
@@ -21,3 +22,6 @@ tests_plugins_paynotify_no_symbol_la_LDFLAGS = $(test_plugin_ldflags)
 tests_plugins_paynotify_other_abi_la_SOURCES = tests/plugins/other_abi.c
 tests_plugins_paynotify_other_abi_la_CPPFLAGS = $(test_plugin_cppflags)
 tests_plugins_paynotify_other_abi_la_LDFLAGS = $(test_plugin_ldflags)
+tests_plugins_paynotify_scripted_sink_la_SOURCES = tests/plugins/scripted_sink.c tests/plugins/scripted_sink.h
+tests_plugins_paynotify_scripted_sink_la_CPPFLAGS = $(test_plugin_cppflags)
+tests_plugins_paynotify_scripted_sink_la_LDFLAGS = $(test_plugin_ldflags)

@@ -43,3 +43,9 @@ tests_unit_test_rabbitmq_SOURCES = tests/unit/test_rabbitmq.c $(sink_rabbitmq_pa
 tests_unit_test_rabbitmq_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/plugins/sink-rabbitmq -D_GNU_SOURCE \
 	$(RABBITMQ_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_rabbitmq_LDADD = $(RABBITMQ_LIBS) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_outbox
+tests_unit_test_outbox_SOURCES = tests/unit/test_outbox.c tests/unit/outbox_rig.c tests/unit/outbox_rig.h tests/unit/broker.c \
+	tests/unit/broker.h tests/plugins/scripted_sink.h
+tests_unit_test_outbox_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SQLITE_CFLAGS)
+tests_unit_test_outbox_LDADD = $(core_libs) $(CMOCKA_LIBS)

@@ -1,0 +1,456 @@
+/*
+ * The outbox as a whole: a real store, a real loaded sink, a broker that does what a test says. Every test ends with
+ * rig_close, which checks that no reservation and no slot is left behind.
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/node.h"
+#include "unit/outbox_rig.h"
+
+static struct rig rig;
+static struct broker *broker = &rig.brokers[0];
+
+static int open_one(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    rig_start(&rig);
+    return 0;
+}
+
+static int open_stopped(void **state)
+{
+    (void)state;
+    rig_open(&rig, 1);
+    return 0;
+}
+
+static int shut(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    return 0;
+}
+
+static void await_up(size_t sink)
+{
+    struct sink_status status[RIG_SINKS_MAX];
+    for (int64_t until = mono_ms() + 60000; mono_ms() < until; (void)poll(NULL, 0, 1)) {
+        outbox_sink_status(rig.outbox, status, RIG_SINKS_MAX);
+        if (status[sink].state == SINK_UP)
+            return;
+    }
+    fail_msg("the sink does not come up: %s", status[sink].reason);
+}
+
+static size_t times_submitted(const struct broker *b, int64_t id)
+{
+    size_t times = 0;
+    for (size_t i = 0; i < b->count; i++)
+        times += b->messages[i].id == id;
+    return times;
+}
+
+/* ---- the fast path */
+
+static void every_committed_event_is_delivered_once(void **state)
+{
+    (void)state;
+    await_up(0);
+    rig_commit(&rig, 1, 300, 0, 0);
+    rig_commit(&rig, 301, 1, 0, 0);
+    assert_true(broker_await_delivered(broker, 301));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history WHERE delivered = 1 AND attempts = 1"), 301);
+    for (int64_t id = 1; id <= 301; id++)
+        assert_int_equal(times_submitted(broker, id), 1);
+}
+
+static void the_window_is_used_and_confirms_come_in_any_order(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, (broker->hold = true, broker->backwards = true, broker->window = 64));
+    rig_commit(&rig, 1, 100, 0, 0);
+    assert_true(broker_await_count(broker, 64));
+    broker_change(broker, broker->hold = false);
+    assert_true(broker_await_delivered(broker, 100));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(broker->open_max, 64);
+}
+
+static void what_is_planned_and_not_committed_gives_its_room_back(void **state)
+{
+    (void)state;
+    await_up(0);
+    struct relay *relay = &rig.outbox->relays[0];
+    struct arena *arena = arena_new(0);
+    const struct event event = { .event_id = 1, .type = "payment.succeeded", .app = "shop", .data = "{}" };
+    struct outbox_row *rows[5000];
+    size_t count, leased = 0;
+    for (int i = 0; i < 5000; i++) {
+        outbox_plan(rig.outbox, &event, arena, &rows[i], &count);
+        assert_int_equal(count, 1);
+        leased += rows[i]->leased;
+    }
+    assert_int_equal(leased, relay->max_events);
+    assert_int_equal(relay->held_events, relay->max_events);
+    for (int i = 0; i < 5000; i++)
+        outbox_aborted(rig.outbox, rows[i], 1);
+    assert_int_equal(relay->held_events, 0);
+    assert_int_equal(relay->held_bytes, 0);
+    arena_free(arena);
+}
+
+static void a_full_queue_leaves_rows_to_the_claim(void **state)
+{
+    (void)state;
+    rig.config.server.sink_queue_events = 8;
+    rig_start(&rig);
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 100, 0, 0);
+    assert_true(broker_await_count(broker, 8));
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim = 0"), 92);
+    broker_change(broker, broker->hold = false);
+    assert_true(broker_await_delivered(broker, 100));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(broker->count, 100);
+}
+
+/* ---- order */
+
+static void events_of_one_order_wait_for_each_other_and_for_nobody_else(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 3, 77, 0);
+    rig_commit(&rig, 10, 1, 0, 0);
+    assert_true(broker_await_count(broker, 2));
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE waits_for IS NOT NULL"), 2);
+    assert_int_equal(times_submitted(broker, 1) + times_submitted(broker, 10), 2);
+    for (size_t delivered = 3; delivered <= 4; delivered++) {
+        broker_change(broker, broker->hold = false);
+        assert_true(broker_await_delivered(broker, delivered));
+    }
+    rig_await_pending(&rig, 0);
+    int64_t last = 0;
+    for (size_t i = 0; i < broker->count; i++)
+        if (broker->messages[i].order == 77)
+            assert_int_equal(broker->messages[i].id, ++last);
+    assert_int_equal(last, 3);
+}
+
+static int reject_the_first(struct broker *b, const struct message *message)
+{
+    (void)b;
+    return message->id == 1 ? PN_REJECTED : PN_DELIVERED;
+}
+
+static void a_dead_letter_frees_its_successors(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->decide = reject_the_first);
+    rig_commit(&rig, 1, 2, 77, 0);
+    assert_true(broker_await_delivered(broker, 1));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history WHERE event_id = 1 AND delivered = 0 AND "
+                                      "reason = 'as the test says'"), 1);
+    assert_int_equal(rig_number(&rig, "SELECT delivered FROM delivery_history WHERE event_id = 2"), 1);
+}
+
+/* ---- failures of a message, failures of a sink */
+
+static int retry_twice(struct broker *b, const struct message *message)
+{
+    (void)b;
+    return message->attempt <= 2 ? PN_RETRY : PN_DELIVERED;
+}
+
+static void a_retry_counts_its_attempts(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->decide = retry_twice);
+    rig_commit(&rig, 1, 1, 0, 0);
+    assert_true(broker_await_delivered(broker, 1));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(broker->count, 3);
+    assert_int_equal(rig_number(&rig, "SELECT attempts FROM delivery_history"), 3);
+}
+
+static void nothing_is_lost_and_no_attempt_charged_when_the_sink_goes_down_in_the_middle(void **state)
+{
+    (void)state;
+    await_up(0);
+    for (int round = 0; round < 5; round++) {
+        broker_change(broker, (broker->break_after = broker->count + 50, broker->window = 20));
+        rig_commit(&rig, 1 + round * 200, 200, 0, 0);
+    }
+    assert_true(broker_await_delivered(broker, 1000));
+    rig_await_pending(&rig, 0);
+    assert_in_range(broker->connects, 2, 100);
+    assert_int_equal(rig_number(&rig, "SELECT count(DISTINCT event_id) FROM delivery_history WHERE delivered = 1 AND attempts = 1"), 1000);
+}
+
+static void a_sink_that_is_down_takes_nothing_and_gets_everything_later(void **state)
+{
+    (void)state;
+    broker_change(broker, broker->refuse_connections = true);
+    rig_start(&rig);
+    rig_commit(&rig, 1, 500, 0, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim = 0"), 500);
+    struct sink_status status;
+    do
+        assert_int_equal(outbox_sink_status(rig.outbox, &status, 1), 1);
+    while (!strstr(status.reason, "nobody is there"));
+    assert_int_equal(status.state, SINK_DOWN);
+    broker_change(broker, broker->refuse_connections = false);
+    assert_true(broker_await_delivered(broker, 500));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(broker->count, 500);
+}
+
+static void a_paused_sink_keeps_its_rows(void **state)
+{
+    (void)state;
+    rig.sinks[0].paused = true;
+    rig_start(&rig);
+    rig_commit(&rig, 1, 10, 0, 0);
+    struct sink_status status;
+    outbox_sink_status(rig.outbox, &status, 1);
+    assert_int_equal(status.state, SINK_PAUSED);
+    rig_stop(&rig, 0);
+    assert_int_equal(broker->connects, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim = 0 AND attempts = 0"), 10);
+    rig.sinks[0].paused = false;
+    rig_start(&rig);
+    assert_true(broker_await_delivered(broker, 10));
+    rig_await_pending(&rig, 0);
+}
+
+static void tickets_that_are_not_in_flight_change_nothing(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 1, 0, 0);
+    assert_true(broker_await_count(broker, 1));
+    /* the broker confirms another ticket first: a stale generation of the same slot, one of nobody, the right one twice */
+    uint64_t right = broker->messages[0].ticket;
+    static const int64_t wrong[] = { -(2 << 20), 2 << 20, 1, 1000000 };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        broker_change(broker, (broker->messages[0].ticket = right + (uint64_t)wrong[i], broker->hold = false));
+        assert_true(broker_await_delivered(broker, i + 1));
+        broker_change(broker, (broker->hold = true, broker->open_count = 1));
+    }
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox"), 1);
+    broker_change(broker, (broker->messages[0].ticket = right, broker->hold = false));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 1);
+}
+
+/* ---- leases and fences */
+
+static enum rc take_away(struct tx *tx, void *arg, struct error *err)
+{
+    size_t count;
+    struct outbox_claimed *rows;
+    bool more;
+    enum rc rc = outbox_release(tx, rig.incarnation, &count, err);
+    return rc ? rc : outbox_claim(tx, "sink0", 10, 999, 60000, arg, &rows, &count, &more, err);
+}
+
+static void a_row_that_somebody_else_has_taken_is_left_alone(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 1, 0, 0);
+    assert_true(broker_await_count(broker, 1));
+    struct arena *arena = arena_new(0);
+    rig_write(&rig, take_away, arena);
+    arena_free(arena);
+    broker_change(broker, broker->hold = false);
+    assert_true(broker_await_delivered(broker, 1));
+    rig_stop(&rig, 1000);
+    assert_int_equal(rig_number(&rig, "SELECT claim FROM outbox"), 999);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 0);
+}
+
+struct late_commit {
+    struct event event;
+    struct outbox_row *rows;
+    size_t count;
+};
+
+static enum rc late_tx(struct tx *tx, void *arg, struct error *err)
+{
+    struct late_commit *late = arg;
+    struct settle_writes writes = { .events = &late->event, .event_count = 1, .outbox = late->rows, .outbox_count = late->count };
+    return settle_store(tx, &writes, err);
+}
+
+static enum rc release_tx(struct tx *tx, void *arg, struct error *err)
+{
+    (void)arg;
+    size_t count;
+    return outbox_release(tx, rig.incarnation, &count, err);
+}
+
+static void a_lease_that_ends_soon_is_not_trusted(void **state)
+{
+    (void)state;
+    await_up(0);
+    struct arena *arena = arena_new(0);
+    struct late_commit late = { .event = { .event_id = 1, .type = "payment.succeeded", .app = "shop", .order_id = 1, .data = "{}" } };
+    outbox_plan(rig.outbox, &late.event, arena, &late.rows, &late.count);
+    assert_true(late.rows[0].leased);
+    late.rows[0].planned_at -= LEASE_MS - LEASE_MARGIN_MS + 1; /* as if the commit had taken that long */
+    rig_write(&rig, late_tx, &late);
+    outbox_committed(rig.outbox, &late.event, 1, late.rows, late.count);
+    struct relay *relay = &rig.outbox->relays[0];
+    while (relay->held_events > 0)
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(broker->count, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim <> 0"), 1);
+    rig_write(&rig, release_tx, NULL);
+    assert_true(broker_await_delivered(broker, 1));
+    rig_await_pending(&rig, 0);
+    arena_free(arena);
+}
+
+/* ---- stopping, crashing */
+
+static void stopping_waits_for_confirms_and_releases_the_rest(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, (broker->hold = true, broker->window = 10));
+    rig_commit(&rig, 1, 50, 0, 0);
+    assert_true(broker_await_count(broker, 10));
+    rig_stop(&rig, 20);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim = 0 AND attempts = 0 AND due_at < 9e18"), 50);
+    broker_change(broker, (broker->hold = false, broker->window = 1000));
+    rig_start(&rig);
+    assert_true(broker_await_delivered(broker, 50));
+    rig_stop(&rig, 5000);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox"), 0);
+}
+
+static void stopping_interrupts_a_call_that_hangs(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->hang = true);
+    rig_stop(&rig, 100);
+    assert_int_equal(broker->interrupts, 1);
+}
+
+/* The child holds leased rows in flight and is killed: what it held is due as soon as its node comes back. */
+static void crash_child(int ready_fd)
+{
+    struct node *node;
+    struct error err = { 0 };
+    rig_open(&rig, 1);
+    if (node_start(rig.store, "127.0.0.1:1", &node, &err) != RC_OK)
+        _exit(2);
+    rig.incarnation = node_incarnation(node) - 1;
+    rig_start(&rig);
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 200, 0, 0);
+    if (!broker_await_count(broker, 200) || write(ready_fd, rig.dir, sizeof rig.dir) < 0)
+        _exit(3);
+    for (;;)
+        pause();
+}
+
+static void after_a_crash_the_restart_releases_at_once(void **state)
+{
+    (void)state;
+    int ready[2], status;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0)
+        crash_child(ready[1]);
+    char dir[sizeof rig.dir];
+    assert_int_equal(read(ready[0], dir, sizeof dir), sizeof dir);
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    close(ready[0]);
+    close(ready[1]);
+
+    rig_open(&rig, 1);
+    store_close(rig.store);
+    (void)snprintf(rig.url, sizeof rig.url, "sqlite:%s/db", dir);
+    struct error err = { 0 };
+    struct node *node;
+    assert_int_equal(store_open(&(struct store_options){ .url = rig.url, .connections = 2, .statement_timeout_ms = 5000 }, &rig.store, &err), RC_OK);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim <> 0"), 200);
+    assert_int_equal(node_start(rig.store, "127.0.0.1:1", &node, &err), RC_OK);
+    rig.incarnation = node_incarnation(node) - 1;
+    rig_start(&rig);
+    assert_true(broker_await_delivered(broker, 200));
+    rig_await_pending(&rig, 0);
+    rig_stop(&rig, 1000);
+    node_stop(node);
+    rig_close(&rig);
+    (void)snprintf(rig.dir, sizeof rig.dir, "%s", dir);
+    rig_remove(&rig);
+}
+
+/* ---- many */
+
+static void a_hundred_thousand_deliveries_through_memory(void **state)
+{
+    (void)state;
+    enum { EVENTS = 100000, BATCH = 250 };
+    await_up(0);
+    for (int64_t id = 1; id <= EVENTS; id += BATCH)
+        rig_commit(&rig, id, BATCH, 0, 0);
+    assert_true(broker_await_delivered(broker, EVENTS));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), EVENTS);
+    assert_int_equal(broker->count, EVENTS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(after_a_crash_the_restart_releases_at_once),
+        cmocka_unit_test_setup_teardown(every_committed_event_is_delivered_once, open_one, shut),
+        cmocka_unit_test_setup_teardown(the_window_is_used_and_confirms_come_in_any_order, open_one, shut),
+        cmocka_unit_test_setup_teardown(what_is_planned_and_not_committed_gives_its_room_back, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_full_queue_leaves_rows_to_the_claim, open_stopped, shut),
+        cmocka_unit_test_setup_teardown(events_of_one_order_wait_for_each_other_and_for_nobody_else, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_dead_letter_frees_its_successors, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_retry_counts_its_attempts, open_one, shut),
+        cmocka_unit_test_setup_teardown(nothing_is_lost_and_no_attempt_charged_when_the_sink_goes_down_in_the_middle, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_sink_that_is_down_takes_nothing_and_gets_everything_later, open_stopped, shut),
+        cmocka_unit_test_setup_teardown(a_paused_sink_keeps_its_rows, open_stopped, shut),
+        cmocka_unit_test_setup_teardown(tickets_that_are_not_in_flight_change_nothing, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_row_that_somebody_else_has_taken_is_left_alone, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_lease_that_ends_soon_is_not_trusted, open_one, shut),
+        cmocka_unit_test_setup_teardown(stopping_waits_for_confirms_and_releases_the_rest, open_one, shut),
+        cmocka_unit_test_setup_teardown(stopping_interrupts_a_call_that_hangs, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_hundred_thousand_deliveries_through_memory, open_one, shut),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
