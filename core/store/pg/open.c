@@ -1,11 +1,59 @@
-/* The PostgreSQL store. */
+/*
+ * Life of the PostgreSQL store. store_open and store_close call in here, from main's thread.
+ */
 #include "config.h"
 
-#include "store/driver.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "store/pg/pg.h"
+
+static void close_store(struct store *base)
+{
+    struct pg_store *store = (struct pg_store *)base;
+    for (size_t i = 0; i < PG_LANES; i++)
+        pg_pool_free(&store->lanes[i]);
+    arena_free(store->arena);
+    free(store);
+}
 
 enum rc pg_open(const struct store_options *options, struct store **ret_store, struct error *err)
 {
-    (void)options;
-    (void)ret_store;
-    return error_set(err, RC_CONFIG, "this build has no PostgreSQL store yet");
+    struct pg_store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return error_set(err, RC_NOMEM, "no memory for the store");
+    store->base.driver = &pg_driver;
+    store->arena = arena_new(0);
+    store->timeout_ms = options->statement_timeout_ms;
+    /* The server gives up a little earlier than we do: its clean error keeps the connection. */
+    snprintf(store->timeout_text, sizeof store->timeout_text, "%lld", (long long)(options->statement_timeout_ms * 9 / 10));
+    snprintf(store->idle_text, sizeof store->idle_text, "%lld", (long long)(options->statement_timeout_ms * 2));
+
+    enum rc rc = RC_OK;
+    for (int lane = 0; lane < PG_LANES; lane++)
+        if (pg_pool_init(&store->lanes[lane], lane == LANE_WORK ? (size_t)options->connections : 1, lane != LANE_COMPLETE) != RC_OK)
+            rc = error_set(err, RC_NOMEM, "no memory for the store");
+    if (rc == RC_OK)
+        rc = pg_targets(store, options->url, err);
+    if (rc == RC_OK)
+        rc = pg_migrate(store, err);
+    if (rc != RC_OK) {
+        close_store(&store->base);
+        return rc;
+    }
+    *ret_store = &store->base;
+    return RC_OK;
 }
+
+const struct store_driver pg_driver = {
+    .kind = "postgresql",
+    .close = close_store,
+    .ping = pg_ping,
+    .write = pg_write,
+    .read = pg_read,
+    .run = pg_run,
+    .settle_load = pg_settle_load,
+    .settle_store = pg_settle_store,
+    .outbox_claim = pg_outbox_claim,
+    .outbox_complete = pg_outbox_complete,
+};

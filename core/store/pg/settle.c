@@ -1,0 +1,321 @@
+/*
+ * Settlement on PostgreSQL: one round trip to lock and read, one to write, whatever the size of the batch; parameters are
+ * arrays. On the committer's thread.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/pg/pg.h"
+#include "store/sql/rows.h"
+
+/* Every writer locks orders in this order, so that batches cannot deadlock. */
+static const struct sql lock_orders = {
+    .name = "settle_lock",
+    .text = "SELECT " ORDER_COLUMNS " FROM orders WHERE order_id = ANY "
+            "(ARRAY(SELECT order_id FROM pay_records WHERE pay_no = ANY ($1))) ORDER BY order_id FOR NO KEY UPDATE",
+};
+
+/* A statement of its own: its snapshot is taken after the locks are held. */
+static const struct sql read_records = {
+    .name = "settle_records",
+    .text = "SELECT " SETTLE_RECORD_COLUMNS " FROM pay_records WHERE order_id = ANY "
+            "(ARRAY(SELECT order_id FROM pay_records WHERE pay_no = ANY ($1))) ORDER BY pay_no",
+};
+
+enum rc pg_settle_load(struct tx *base, const int64_t *pay_nos, size_t count, struct arena *arena, struct order **ret_orders,
+                       size_t *ret_order_count, struct pay_record **ret_records, size_t *ret_record_count, struct error *err)
+{
+    struct pg_tx *tx = (struct pg_tx *)base;
+    struct pg_pipe pipe;
+    PGresult *orders, *records;
+    tx->arrays_used = 0;
+    struct pg_array numbers = pg_array_start(tx, VALUE_I64S);
+    for (size_t i = 0; i < count; i++)
+        pg_array_i64(&numbers, pay_nos[i]);
+    struct value value = pg_array_end(&numbers);
+
+    pg_pipe_start(&pipe, tx);
+    pg_pipe_add(&pipe, &lock_orders, &value, 1, &orders);
+    pg_pipe_add(&pipe, &read_records, &value, 1, &records);
+    enum rc rc = pg_pipe_run(&pipe, err);
+    void *order_items, *record_items;
+    size_t order_count, record_count;
+    if (rc == RC_OK)
+        rc = pg_collect(orders, arena, order_from_row, sizeof **ret_orders, &order_items, &order_count, err);
+    if (rc == RC_OK)
+        rc = pg_collect(records, arena, settle_record_from_row, sizeof **ret_records, &record_items, &record_count, err);
+    PQclear(orders);
+    PQclear(records);
+    if (rc != RC_OK)
+        return rc;
+    *ret_orders = order_items;
+    *ret_order_count = order_count;
+    *ret_records = record_items;
+    *ret_record_count = record_count;
+    return RC_OK;
+}
+
+/* One UPDATE changes a row once, so changes of one row are first made one: from the first's `from` to the last's `to`. */
+struct place {
+    int64_t id;
+    size_t at;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+static const struct sql change_records = {
+    .name = "settle_change_records",
+    .text = "UPDATE pay_records AS r SET status = c.to_status, trade_no = coalesce(c.trade_no, r.trade_no), "
+            "payer = coalesce(c.payer, r.payer), paid_at = coalesce(c.paid_at, r.paid_at), "
+            "needs_review = r.needs_review OR c.needs_review "
+            "FROM unnest($1, $2, $3, $4, $5, $6, $7) AS c (pay_no, from_status, to_status, trade_no, payer, paid_at, needs_review) "
+            "WHERE r.pay_no = c.pay_no AND r.status = c.from_status",
+};
+
+static bool merge_record(struct record_change *into, const struct record_change *next)
+{
+    if (into->to != next->from)
+        return false;
+    into->to = next->to;
+    if (next->trade_no != NULL)
+        into->trade_no = next->trade_no;
+    if (next->payer != NULL)
+        into->payer = next->payer;
+    if (next->paid_at != 0)
+        into->paid_at = next->paid_at;
+    into->needs_review |= next->needs_review;
+    return true;
+}
+
+static enum rc add_records(struct pg_pipe *pipe, const struct settle_writes *writes, struct place *places, size_t *ret_expected,
+                           PGresult **ret_result)
+{
+    struct pg_array arrays[7];
+    static const enum value_type types[] = { VALUE_I64S, VALUE_I64S, VALUE_I64S, VALUE_TEXTS, VALUE_TEXTS, VALUE_I64S, VALUE_BOOLS };
+    struct value values[7];
+    size_t expected = 0;
+    for (size_t i = 0; i < 7; i++)
+        arrays[i] = pg_array_start(pipe->tx, types[i]);
+    for (size_t i = 0; i < writes->record_count; i++)
+        places[i] = (struct place){ writes->records[i].pay_no, i };
+    qsort(places, writes->record_count, sizeof *places, by_place);
+    for (size_t i = 0; i < writes->record_count;) {
+        struct record_change change = writes->records[places[i].at];
+        for (i++; i < writes->record_count && places[i].id == change.pay_no; i++)
+            if (!merge_record(&change, &writes->records[places[i].at]))
+                return RC_RETRY;
+        pg_array_i64(&arrays[0], change.pay_no);
+        pg_array_i64(&arrays[1], change.from);
+        pg_array_i64(&arrays[2], change.to);
+        pg_array_text(&arrays[3], change.trade_no);
+        pg_array_text(&arrays[4], change.payer);
+        pg_array_id(&arrays[5], change.paid_at);
+        pg_array_bool(&arrays[6], change.needs_review);
+        expected++;
+    }
+    for (size_t i = 0; i < 7; i++)
+        values[i] = pg_array_end(&arrays[i]);
+    pg_pipe_add(pipe, &change_records, values, 7, ret_result);
+    *ret_expected = expected;
+    return RC_OK;
+}
+
+static const struct sql change_orders = {
+    .name = "settle_change_orders",
+    .text = "UPDATE orders AS o SET status = c.to_status, paid_pay_no = coalesce(c.paid_pay_no, o.paid_pay_no), "
+            "paid_at = coalesce(c.paid_at, o.paid_at), last_event = coalesce(c.last_event, o.last_event) "
+            "FROM unnest($1, $2, $3, $4, $5, $6) AS c (order_id, from_status, to_status, paid_pay_no, paid_at, last_event) "
+            "WHERE o.order_id = c.order_id AND o.status = c.from_status",
+};
+
+static bool merge_order(struct order_change *into, const struct order_change *next)
+{
+    if (into->to != next->from)
+        return false;
+    into->to = next->to;
+    if (next->paid_pay_no != 0)
+        into->paid_pay_no = next->paid_pay_no;
+    if (next->paid_at != 0)
+        into->paid_at = next->paid_at;
+    if (next->last_event != 0)
+        into->last_event = next->last_event;
+    return true;
+}
+
+static enum rc add_orders(struct pg_pipe *pipe, const struct settle_writes *writes, struct place *places, size_t *ret_expected,
+                          PGresult **ret_result)
+{
+    struct pg_array arrays[6];
+    struct value values[6];
+    size_t expected = 0;
+    for (size_t i = 0; i < 6; i++)
+        arrays[i] = pg_array_start(pipe->tx, VALUE_I64S);
+    for (size_t i = 0; i < writes->order_count; i++)
+        places[i] = (struct place){ writes->orders[i].order_id, i };
+    qsort(places, writes->order_count, sizeof *places, by_place);
+    for (size_t i = 0; i < writes->order_count;) {
+        struct order_change change = writes->orders[places[i].at];
+        for (i++; i < writes->order_count && places[i].id == change.order_id; i++)
+            if (!merge_order(&change, &writes->orders[places[i].at]))
+                return RC_RETRY;
+        pg_array_i64(&arrays[0], change.order_id);
+        pg_array_i64(&arrays[1], change.from);
+        pg_array_i64(&arrays[2], change.to);
+        pg_array_id(&arrays[3], change.paid_pay_no);
+        pg_array_id(&arrays[4], change.paid_at);
+        pg_array_id(&arrays[5], change.last_event);
+        expected++;
+    }
+    for (size_t i = 0; i < 6; i++)
+        values[i] = pg_array_end(&arrays[i]);
+    pg_pipe_add(pipe, &change_orders, values, 6, ret_result);
+    *ret_expected = expected;
+    return RC_OK;
+}
+
+static const struct sql insert_events = {
+    .name = "settle_events",
+    .text = "INSERT INTO events (event_id, type, app, order_type, order_id, pay_no, trade_no, created_at, data) "
+            "SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+};
+
+static void add_events(struct pg_pipe *pipe, const struct settle_writes *writes)
+{
+    static const enum value_type types[] = { VALUE_I64S, VALUE_TEXTS, VALUE_TEXTS, VALUE_TEXTS, VALUE_I64S,
+                                             VALUE_I64S, VALUE_TEXTS, VALUE_I64S,  VALUE_TEXTS };
+    struct pg_array arrays[9];
+    struct value values[9];
+    for (size_t i = 0; i < 9; i++)
+        arrays[i] = pg_array_start(pipe->tx, types[i]);
+    for (size_t i = 0; i < writes->event_count; i++) {
+        const struct event *event = &writes->events[i];
+        pg_array_i64(&arrays[0], event->event_id);
+        pg_array_text(&arrays[1], event->type);
+        pg_array_text(&arrays[2], event->app);
+        pg_array_text(&arrays[3], event->order_type);
+        pg_array_i64(&arrays[4], event->order_id);
+        pg_array_id(&arrays[5], event->pay_no);
+        pg_array_text(&arrays[6], event->trade_no);
+        pg_array_i64(&arrays[7], event->created_at);
+        pg_array_text(&arrays[8], event->data);
+    }
+    for (size_t i = 0; i < 9; i++)
+        values[i] = pg_array_end(&arrays[i]);
+    pg_pipe_add(pipe, &insert_events, values, 9, NULL);
+}
+
+static const struct sql insert_audits = {
+    .name = "settle_audits",
+    .text = "INSERT INTO notify_audit (audit_id, channel, pay_no, source, outcome, trade_no, amount_minor, detail, created_at) "
+            "SELECT a.*, pn_now_ms() FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS a",
+};
+
+static void add_audits(struct pg_pipe *pipe, const struct settle_writes *writes)
+{
+    static const enum value_type types[] = { VALUE_I64S,  VALUE_TEXTS, VALUE_TEXTS, VALUE_TEXTS,
+                                             VALUE_TEXTS, VALUE_TEXTS, VALUE_I64S,  VALUE_TEXTS };
+    struct pg_array arrays[8];
+    struct value values[8];
+    for (size_t i = 0; i < 8; i++)
+        arrays[i] = pg_array_start(pipe->tx, types[i]);
+    for (size_t i = 0; i < writes->audit_count; i++) {
+        const struct audit *audit = &writes->audits[i];
+        pg_array_i64(&arrays[0], audit->audit_id);
+        pg_array_text(&arrays[1], audit->channel);
+        pg_array_text(&arrays[2], audit->pay_no);
+        pg_array_text(&arrays[3], audit->source);
+        pg_array_text(&arrays[4], audit->outcome);
+        pg_array_text(&arrays[5], audit->trade_no);
+        if (audit->amount_minor < 0)
+            pg_array_null(&arrays[6]);
+        else
+            pg_array_i64(&arrays[6], audit->amount_minor);
+        pg_array_text(&arrays[7], audit->detail);
+    }
+    for (size_t i = 0; i < 8; i++)
+        values[i] = pg_array_end(&arrays[i]);
+    pg_pipe_add(pipe, &insert_audits, values, 8, NULL);
+}
+
+static const struct sql follow_up = {
+    .name = "settle_follow_up",
+    .text = "INSERT INTO query_schedule (pay_no, close, attempts, due_at) "
+            "SELECT DISTINCT n.pay_no, true, 0, pn_now_ms() FROM unnest($1) AS n (pay_no) ORDER BY n.pay_no "
+            "ON CONFLICT (pay_no) DO UPDATE SET close = true, due_at = least(excluded.due_at, query_schedule.due_at)",
+};
+
+static void add_follow_ups(struct pg_pipe *pipe, const struct settle_writes *writes)
+{
+    struct pg_array numbers = pg_array_start(pipe->tx, VALUE_I64S);
+    for (size_t i = 0; i < writes->follow_up_count; i++)
+        pg_array_i64(&numbers, writes->follow_ups[i]);
+    struct value value = pg_array_end(&numbers);
+    pg_pipe_add(pipe, &follow_up, &value, 1, NULL);
+}
+
+struct counts {
+    size_t records, orders;
+    PGresult *records_result, *orders_result, *outbox_result;
+};
+
+static enum rc add_all(struct pg_pipe *pipe, const struct settle_writes *writes, struct place *places, struct counts *counts)
+{
+    enum rc rc = RC_OK;
+    if (writes->record_count > 0)
+        rc = add_records(pipe, writes, places, &counts->records, &counts->records_result);
+    if (rc == RC_OK && writes->order_count > 0)
+        rc = add_orders(pipe, writes, places, &counts->orders, &counts->orders_result);
+    if (rc != RC_OK)
+        return rc;
+    if (writes->event_count > 0)
+        add_events(pipe, writes);
+    if (writes->outbox_count > 0)
+        pg_outbox_insert(pipe, writes, &counts->outbox_result);
+    if (writes->audit_count > 0)
+        add_audits(pipe, writes);
+    if (writes->follow_up_count > 0)
+        add_follow_ups(pipe, writes);
+    return RC_OK;
+}
+
+static bool all_met(const PGresult *result, size_t expected)
+{
+    return result == NULL || pg_changed(result) == (int64_t)expected;
+}
+
+enum rc pg_settle_store(struct tx *base, struct settle_writes *writes, struct error *err)
+{
+    struct pg_tx *tx = (struct pg_tx *)base;
+    struct counts counts = { 0 };
+    struct pg_pipe pipe;
+    size_t most = writes->record_count > writes->order_count ? writes->record_count : writes->order_count;
+    struct place *places = calloc(most + 1, sizeof *places);
+    if (places == NULL)
+        return error_set(err, RC_NOMEM, "no memory for the settlement");
+    tx->arrays_used = 0;
+    pg_pipe_start(&pipe, tx);
+    enum rc rc = add_all(&pipe, writes, places, &counts);
+    free(places);
+    /* What was added is on its way: it must run, so that the connection stays in step. */
+    enum rc ran = pg_pipe_run(&pipe, err);
+    if (ran != RC_OK)
+        rc = ran;
+    else if (rc != RC_OK || !all_met(counts.records_result, counts.records))
+        rc = error_set(err, RC_RETRY, "a payment has changed in between");
+    else if (!all_met(counts.orders_result, counts.orders))
+        rc = error_set(err, RC_RETRY, "an order has changed in between");
+    else
+        rc = pg_outbox_inserted(counts.outbox_result, writes, err);
+    PQclear(counts.records_result);
+    PQclear(counts.orders_result);
+    PQclear(counts.outbox_result);
+    return rc;
+}
