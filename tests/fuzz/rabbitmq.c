@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!sink.in.data || window_init(&sink.window, MESSAGES))
         abort();
     for (uint64_t i = 0; i < MESSAGES; i++)
-        window_add(&sink.window, i, (struct pn_str){ "12345" + i, 5 - i });
+        window_add(&sink.window, i, (struct pn_str){ &"12345"[i], 5 - i });
     if (size > WIRE_FRAME_MAX)
         size = WIRE_FRAME_MAX;
     for (size_t done = 0; done < size;) { /* in two pieces, as a network might */

@@ -35,7 +35,7 @@ struct item {
 };
 
 static const struct pn_plugin *plugin;
-static void *state;
+static void *state, *settings;
 static struct item *items;
 static size_t item_count, in_flight;
 static char reasons[MAX_REASONS][500];
@@ -124,7 +124,7 @@ static struct pn_str read_file(const char *path)
     return (struct pn_str){ text, size };
 }
 
-static void set_option(char *settings, const struct pn_option *option, const char *text)
+static void set_option(const struct pn_option *option, const char *text)
 {
     int64_t number;
     struct pn_str value = { text, strlen(text) };
@@ -132,32 +132,31 @@ static void set_option(char *settings, const struct pn_option *option, const cha
     case PN_OPT_BOOLEAN:
     case PN_OPT_INTEGER:
         number = !strcmp(text, "true") ? 1 : strtoll(text, NULL, 10);
-        memcpy(settings + option->offset, &number, sizeof number);
+        memcpy((char *) settings + option->offset, &number, sizeof number);
         return;
     case PN_OPT_DURATION: /* in ms, but the default text may say "10s" */
         number = strtoll(text, NULL, 10) * (text[strlen(text) - 1] == 's' ? 1000 : 1);
-        memcpy(settings + option->offset, &number, sizeof number);
+        memcpy((char *) settings + option->offset, &number, sizeof number);
         return;
     default:
         if (option->type == PN_OPT_BYTES && text[0] == '@')
             value = read_file(text + 1);
-        memcpy(settings + option->offset, &value, sizeof value);
+        memcpy((char *) settings + option->offset, &value, sizeof value);
     }
 }
 
-static void *make_settings(int count, char **arguments)
+static void make_settings(int count, char **arguments)
 {
-    char *settings = calloc(1, plugin->settings_size);
+    settings = calloc(1, plugin->settings_size);
     for (uint32_t i = 0; settings && i < plugin->option_count; i++) {
         const struct pn_option *option = &plugin->options[i];
         size_t length = strlen(option->name);
         if (option->default_text)
-            set_option(settings, option, option->default_text);
+            set_option(option, option->default_text);
         for (int k = 0; k < count; k++)
             if (!strncmp(arguments[k], option->name, length) && arguments[k][length] == '=')
-                set_option(settings, option, arguments[k] + length + 1);
+                set_option(option, arguments[k] + length + 1);
     }
-    return settings;
 }
 
 /* --------------------------------------------------------------------------------------------------------- commands */
@@ -388,7 +387,8 @@ int main(int argc, char **argv)
                                .content_type = TEXT("application/json"),
                                .content_encoding = TEXT("UTF-8"),
                                .body = TEXT("{\"id\":1}") };
-    if (plugin->sink->open(make_settings(argc - 2, argv + 2), &host, NULL, &state) != PN_OK)
+    make_settings(argc - 2, argv + 2);
+    if (!settings || plugin->sink->open(settings, &host, NULL, &state) != PN_OK)
         return 1;
     printf("open ok\n");
     while (fgets(line, sizeof line, stdin)) {
