@@ -1,2 +1,3 @@
 dist_man_MANS += doc/man/paynotify-sandbox.1
 EXTRA_DIST += doc/architecture.md
+dist_man_MANS += doc/man/paynotify-sink-rabbitmq.7
