@@ -8,7 +8,7 @@
 
 enum { WORDS_CHARS = 100 };
 
-/* Refusals after which nothing can have happened. All other codes leave the outcome open. */
+/* Refusals after which nothing can have happened: code, or sub_code with 40004. All others leave the outcome open. */
 static const struct refusal {
     const char *code;
     int rc;
@@ -114,8 +114,12 @@ static int done_as(const struct reading *reading, enum pn_state state)
 
 static int refused(const struct reading *reading)
 {
+    struct pn_str code = string_of(reading->node, "code");
+
+    if (str_is(code, "40004"))
+        code = string_of(reading->node, "sub_code");
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-        if (str_is(reading->code, refusals[i].code))
+        if (str_is(code, refusals[i].code))
             return refuse(reading, refusals[i].rc, "");
     return refuse(reading, PN_UNKNOWN, "");
 }
