@@ -53,10 +53,12 @@ struct trade *alipay_find_trade_no(struct sandbox *sandbox, const char *trade_no
 /* Closes all trades whose time is over. Locks by itself. */
 void alipay_expire_all(struct sandbox *sandbox);
 
-/* Each returns NULL or, unchanged, why the trade's state does not allow it (static text). */
-const char *alipay_event_open(struct trade *trade);
+/* The payer has it on the screen: if nobody had before, the trade exists from now on. */
+void alipay_event_open(struct trade *trade);
+/* Each returns NULL or, with nothing changed, why the trade's state does not allow it (static text). */
 const char *alipay_event_pay(struct sandbox *sandbox, struct trade *trade, enum announce announce);
 const char *alipay_event_close(struct sandbox *sandbox, struct trade *trade, enum announce announce);
+const char *alipay_event_expire(struct sandbox *sandbox, struct trade *trade);
 const char *alipay_event_finish(struct sandbox *sandbox, struct trade *trade, enum announce announce);
 const char *alipay_event_refund(struct sandbox *sandbox, struct trade *trade, int64_t fen, const char *out_request_no,
                                 enum announce announce);

@@ -54,13 +54,12 @@ void alipay_expire_all(struct sandbox *sandbox)
     trades_unlock(sandbox->trades);
 }
 
-const char *alipay_event_open(struct trade *trade)
+void alipay_event_open(struct trade *trade)
 {
     if (trade->status == TRADE_UNSEEN) {
         trade->status = TRADE_WAITING;
         trade->created_ms = clock_now_ms();
     }
-    return NULL;
 }
 
 const char *alipay_event_pay(struct sandbox *sandbox, struct trade *trade, enum announce announce)
@@ -81,6 +80,15 @@ const char *alipay_event_close(struct sandbox *sandbox, struct trade *trade, enu
     trade->status = TRADE_CLOSED;
     trade->closed_ms = clock_now_ms();
     announce_event(sandbox, trade, announce, trade->product == TRADE_WAP, NULL);
+    return NULL;
+}
+
+const char *alipay_event_expire(struct sandbox *sandbox, struct trade *trade)
+{
+    if (trade->status > TRADE_WAITING)
+        return "only an unpaid trade expires";
+    trade->expires_ms = clock_now_ms();
+    expire(sandbox, trade);
     return NULL;
 }
 

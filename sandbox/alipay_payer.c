@@ -154,7 +154,24 @@ static struct reply qr(struct sandbox *sandbox, const struct request *request)
     return alipay_show_trade(sandbox, request->rest);
 }
 
+/* The front page, for people who look around: the trades, the oldest first. */
+static struct reply front(struct sandbox *sandbox, const struct request *request)
+{
+    (void)request;
+    struct page *page = begin_page("Trades");
+    trades_lock(sandbox->trades);
+    for (const struct trade *trade = trades_first(sandbox->trades); trade; trade = trade->next) {
+        char *amount = money_text(trade->total_fen);
+        fprintf(page->out, "<p><a href=\"/qr/%s\">%s</a> &yen; %s %s</p>\n", trade->trade_no, trade->pay_no, amount,
+                alipay_status_text(trade->status));
+        free(amount);
+    }
+    trades_unlock(sandbox->trades);
+    return end_page(page, 200);
+}
+
 static const struct route routes[] = {
+    {"GET", "/", BODY_LIMIT, front},
     {"POST", "/payer/pay", BODY_LIMIT, pay},
     {"POST", "/payer/cancel", BODY_LIMIT, cancel},
     {"GET", "/qr/", BODY_LIMIT, qr},

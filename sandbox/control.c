@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "alipay.h"
+#include "json.h"
 #include "notifier.h"
 #include "text.h"
 
@@ -91,6 +92,12 @@ static const char *do_close(struct sandbox *sandbox, struct trade *trade, const 
     return alipay_event_close(sandbox, trade, wish->announce);
 }
 
+static const char *do_expire(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
+{
+    (void)wish;
+    return alipay_event_expire(sandbox, trade);
+}
+
 static const char *do_finish(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
 {
     return alipay_event_finish(sandbox, trade, wish->announce);
@@ -117,22 +124,21 @@ static const struct {
     const char *name;
     const char *(*act)(struct sandbox *sandbox, struct trade *trade, const struct wish *wish);
 } events[] = {
-    {"pay", do_pay},   {"close", do_close}, {"finish", do_finish},
+    {"pay", do_pay},       {"close", do_close}, {"expire", do_expire},     {"finish", do_finish},
     {"refund", do_refund}, {"notify", do_tell}, {"renotify", do_renotify},
 };
 
-/* An empty body wishes nothing special. False: it is no JSON object, or a member is wrong. */
+/* False: it is no JSON object, or a member is wrong. */
 static bool parse_wish(const json_t *body, struct wish *ret_wish)
 {
-    const json_t *notify = json_object_get(body, "notify"), *amount = json_object_get(body, "amount");
-    const json_t *out_request_no = json_object_get(body, "out_request_no"), *notice_id = json_object_get(body, "notice_id");
-    struct wish wish = {.announce = !notify ? ANNOUNCE_DEFAULT : json_is_true(notify) ? ANNOUNCE_YES : ANNOUNCE_NO,
-                        .out_request_no = json_string_value(out_request_no),
-                        .notice_id = json_string_value(notice_id)};
-    if (!json_is_object(body) || (notify && !json_is_boolean(notify)))
+    static const char *const members[] = {"notify", "amount", "out_request_no", "notice_id", NULL};
+    const json_t *notify = json_object_get(body, "notify");
+    const char *amount;
+    struct wish wish = {.announce = !notify ? ANNOUNCE_DEFAULT : json_is_true(notify) ? ANNOUNCE_YES : ANNOUNCE_NO};
+    if (!json_has_only(body, members) || (notify && !json_is_boolean(notify)) || !json_text(body, "amount", &amount) ||
+        !json_text(body, "out_request_no", &wish.out_request_no) || !json_text(body, "notice_id", &wish.notice_id))
         return false;
-    if ((amount && (!json_is_string(amount) || !money_parse(json_string_value(amount), &wish.fen))) ||
-        (out_request_no && !wish.out_request_no) || (notice_id && !wish.notice_id))
+    if (amount && !money_parse(amount, &wish.fen))
         return false;
     *ret_wish = wish;
     return true;

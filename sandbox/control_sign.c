@@ -7,21 +7,10 @@
 
 #include "alipay.h"
 #include "control.h"
+#include "json.h"
 #include "text.h"
 
 #define MOST_NOTICES 50000
-
-static bool fields_are_sound(const json_t *fields)
-{
-    const char *name;
-    json_t *value;
-    if (!json_is_object(fields))
-        return false;
-    json_object_foreach((json_t *)fields, name, value)
-        if (name[0] == '\0' || (!json_is_string(value) && !json_is_null(value)))
-            return false;
-    return true;
-}
 
 /* The usual notice with `fields` over it; with "bare" nothing but `fields`. The caller frees. */
 static char *signed_body(struct sandbox *sandbox, const json_t *fields, bool bare, const struct fault_plan *plan)
@@ -44,7 +33,7 @@ struct job {
 
 static struct reply sign_one(const struct job *job, const json_t *fields)
 {
-    if (!fields_are_sound(fields))
+    if (!json_is_fields(fields))
         return control_refuse(400, "\"fields\" is an object of texts; null leaves a field out");
     char *body = signed_body(job->sandbox, fields, job->bare, &job->plan);
     json_t *json = json_pack("{s:s}", "body", body);
@@ -60,7 +49,7 @@ static struct reply sign_list(const struct job *job, const json_t *notices)
     if (!json_is_array(notices) || json_array_size(notices) > MOST_NOTICES)
         goto refuse;
     json_array_foreach((json_t *)notices, i, fields) {
-        if (!fields_are_sound(fields))
+        if (!json_is_fields(fields))
             goto refuse;
         char *body = signed_body(job->sandbox, fields, job->bare, &job->plan);
         json_array_append_new(bodies, json_string(body));
@@ -81,7 +70,7 @@ static struct reply sign_bulk(const struct job *job, const json_t *pay_nos)
     size_t length, i;
     if (!fields)
         fields = json_object();
-    if (!fields_are_sound(fields) || !json_is_array(pay_nos) || json_array_size(pay_nos) > MOST_NOTICES)
+    if (!json_is_fields(fields) || !json_is_array(pay_nos) || json_array_size(pay_nos) > MOST_NOTICES)
         goto refuse;
     json_array_foreach((json_t *)pay_nos, i, pay_no)
         if (!json_is_string(pay_no))
@@ -105,13 +94,16 @@ refuse:
 
 struct reply control_sign_notice(struct sandbox *sandbox, const struct request *request)
 {
+    static const char *const members[] = {"fields", "notices", "pay_nos", "bare", "wrong_key", NULL};
     json_t *wanted = json_loadb(request->body, request->body_length, 0, NULL);
     struct job job = {.sandbox = sandbox,
                       .request = wanted,
                       .bare = json_is_true(json_object_get(wanted, "bare")),
                       .plan.wrong_key = json_is_true(json_object_get(wanted, "wrong_key"))};
     const json_t *pay_nos = json_object_get(wanted, "pay_nos"), *notices = json_object_get(wanted, "notices");
-    struct reply reply = pay_nos   ? sign_bulk(&job, pay_nos)
+    struct reply reply = !json_has_only(wanted, members)
+                             ? control_refuse(400, "a JSON object of fields, notices or pay_nos, and bare, wrong_key")
+                         : pay_nos ? sign_bulk(&job, pay_nos)
                          : notices ? sign_list(&job, notices)
                                    : sign_one(&job, json_object_get(wanted, "fields"));
     json_decref(wanted);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "text.h"
 
 #define MOST_MS (INT64_C(24) * 3600 * 1000)
@@ -102,17 +103,12 @@ static const char *parse_amount(struct fault *fault, const json_t *wanted)
 static const char *parse_fields(struct fault *fault, const json_t *wanted)
 {
     json_t *fields = json_object_get(wanted, "fields");
-    const char *name;
-    json_t *value;
     if (!fields && fault->kind == TAMPER)
         fault->fields = json_pack("{s:s}", "total_amount", "0.01");
     else
         fault->fields = json_deep_copy(fields);
-    if (!json_is_object(fault->fields) || json_object_size(fault->fields) == 0)
-        return "\"fields\" is an object of fields to change";
-    json_object_foreach(fault->fields, name, value)
-        if (!json_is_string(value) && !json_is_null(value))
-            return "a value in \"fields\" is text, or null to leave the field out";
+    if (!json_is_fields(fault->fields) || json_object_size(fault->fields) == 0)
+        return "\"fields\" is an object of texts; null leaves a field out";
     return NULL;
 }
 
@@ -134,6 +130,10 @@ static const char *parse_target(struct fault *fault, const json_t *wanted)
 
 static const char *parse_fault(struct fault *fault, const json_t *wanted)
 {
+    static const char *const members[] = {"target", "kind", "count", "method", "pay_no", "after",
+                                          "ms",     "status", "times", "fields", NULL};
+    if (!json_has_only(wanted, members))
+        return "a fault is a JSON object of target, kind, count, method, pay_no, after, ms, status, times, fields";
     const char *wrong = parse_target(fault, wanted);
     if (wrong)
         return wrong;
@@ -143,9 +143,14 @@ static const char *parse_fault(struct fault *fault, const json_t *wanted)
         return "\"count\" is how often, or -1 for until it is cleared";
     if (fault->kind == REORDER && fault->left < 2)
         return "to reorder takes a \"count\" of 2 or more";
-    fault->method = text_copy(json_string_value(json_object_get(wanted, "method")));
-    fault->pay_no = text_copy(json_string_value(json_object_get(wanted, "pay_no")));
+    const char *method, *pay_no;
+    if (!json_text(wanted, "method", &method) || !json_text(wanted, "pay_no", &pay_no))
+        return "\"method\" and \"pay_no\" are texts";
+    fault->method = text_copy(method);
+    fault->pay_no = text_copy(pay_no);
     fault->after = json_is_true(json_object_get(wanted, "after"));
+    if (fault->target == FAULT_NOTICE && (method || json_object_get(wanted, "after")))
+        return "\"method\" and \"after\" are for the gateway";
     if (fault->kind == DELAY || fault->kind == STATUS || fault->kind == DUPLICATE)
         return parse_amount(fault, wanted);
     if (fault->kind == CHANGE || fault->kind == TAMPER)

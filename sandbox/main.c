@@ -98,8 +98,8 @@ static bool write_merchant(const struct sandbox *sandbox, const char *dir)
 static bool announce(const struct sandbox *sandbox, const struct options *options)
 {
     printf("paynotify-sandbox plays Alipay with test keys. It is NOT a real provider: nothing is paid, no money moves.\n"
-           "gateway %s/gateway.do\ncontrol %s/control\nfor paynotify.conf: %s/merchant.conf\n",
-           server_url(sandbox->server), server_url(sandbox->server), options->dir);
+           "trades  %s/\ngateway %s/gateway.do\ncontrol %s/control\nfor paynotify.conf: %s/merchant.conf\n",
+           server_url(sandbox->server), server_url(sandbox->server), server_url(sandbox->server), options->dir);
     fflush(stdout);
     if (!options->port_file)
         return true;
@@ -131,13 +131,13 @@ static void serve_until_signal(struct sandbox *sandbox, const sigset_t *signals)
 static bool open_sandbox(struct sandbox *sandbox, const struct options *options)
 {
     char *error = NULL;
-    sandbox->keys = keys_open(options->dir, &error);
-    if (sandbox->keys)
-        sandbox->server = server_bind(options->listen, &error);
+    sandbox->server = server_bind(options->listen, &error);
+    if (sandbox->server)
+        sandbox->keys = keys_open(options->dir, &error);
     if (error)
         fprintf(stderr, "paynotify-sandbox: %s\n", error);
     free(error);
-    return sandbox->server && write_merchant(sandbox, options->dir);
+    return sandbox->keys && write_merchant(sandbox, options->dir);
 }
 
 int main(int argc, char **argv)

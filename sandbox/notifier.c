@@ -10,20 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attempts.h"
 #include "text.h"
 
 #define TIMEOUT_MS 5000L
 #define MOST_TRANSFERS 64
-#define ANSWER_KEPT 256
-
-struct attempt {
-    struct attempt *next;
-    int64_t at_ms;
-    long status; /* 0: none */
-    bool sent, accepted;
-    char *error; /* NULL: an answer came */
-    char answer[ANSWER_KEPT + 1];
-};
 
 struct notice {
     struct notice *next;
@@ -32,7 +23,7 @@ struct notice {
     struct params fields;
     size_t gaps_used;
     bool accepted, given_up;
-    struct attempt *attempts, **attempts_end;
+    struct attempts attempts;
 };
 
 struct round {
@@ -146,15 +137,6 @@ static void release_kept(struct notifier *notifier)
 
 /* ------------------------------------------------------------------------------------------------------ attempts */
 
-static struct attempt *record(struct notice *notice, int64_t at_ms)
-{
-    struct attempt *attempt = need(calloc(1, sizeof *attempt));
-    attempt->at_ms = at_ms;
-    *notice->attempts_end = attempt;
-    notice->attempts_end = &attempt->next;
-    return attempt;
-}
-
 static size_t keep_answer(char *bytes, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
@@ -217,7 +199,7 @@ static void finish_transfer(struct notifier *notifier, struct transfer *transfer
 {
     struct round *round = transfer->round;
     struct notice *notice = round->notice;
-    struct attempt *attempt = record(notice, transfer->at_ms);
+    struct attempt *attempt = attempts_add(&notice->attempts, transfer->at_ms);
     attempt->sent = true;
     curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &attempt->status);
     memcpy(attempt->answer, transfer->answer, sizeof attempt->answer);
@@ -258,7 +240,7 @@ static void run_round(struct notifier *notifier, struct round *round)
         return;
     }
     if (round->plan.drop) {
-        record(notice, clock_now_ms())->error = text_copy("dropped by a fault");
+        attempts_add(&notice->attempts, clock_now_ms())->error = text_copy("dropped by a fault");
         end_round(notifier, round);
         return;
     }
@@ -332,11 +314,7 @@ struct notifier *notifier_start(struct faults *faults, void *context, int64_t sp
 
 static void free_notice(struct notice *notice)
 {
-    for (struct attempt *attempt = notice->attempts, *next; attempt; attempt = next) {
-        next = attempt->next;
-        free(attempt->error);
-        free(attempt);
-    }
+    attempts_free(&notice->attempts);
     free(notice->pay_no);
     free(notice->url);
     free(notice->id);
@@ -383,7 +361,6 @@ void notifier_add(struct notifier *notifier, const struct notice_order *order)
     notice->id = text_copy(order->id);
     notice->about = text_copy(order->about);
     notice->fields = order->fields;
-    notice->attempts_end = &notice->attempts;
     pthread_mutex_lock(&notifier->lock);
     *notifier->end = notice;
     notifier->end = &notice->next;
@@ -414,15 +391,6 @@ void notifier_release(struct notifier *notifier)
     curl_multi_wakeup(notifier->multi);
 }
 
-static json_t *describe_attempt(const struct attempt *attempt)
-{
-    json_t *answer = json_string(attempt->answer); /* NULL when it is no UTF-8 */
-    if (!answer)
-        answer = json_string("(not UTF-8)");
-    return json_pack("{s:I,s:b,s:i,s:o,s:s?,s:b}", "at_ms", (json_int_t)attempt->at_ms, "sent", attempt->sent, "status",
-                     (int)attempt->status, "answer", answer, "error", attempt->error, "accepted", attempt->accepted);
-}
-
 json_t *notifier_describe(struct notifier *notifier, const char *pay_no)
 {
     json_t *list = json_array();
@@ -430,12 +398,9 @@ json_t *notifier_describe(struct notifier *notifier, const char *pay_no)
     for (const struct notice *notice = notifier->first; notice; notice = notice->next) {
         if (strcmp(notice->pay_no, pay_no) != 0)
             continue;
-        json_t *attempts = json_array();
-        for (const struct attempt *attempt = notice->attempts; attempt; attempt = attempt->next)
-            json_array_append_new(attempts, describe_attempt(attempt));
         json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:b,s:b,s:o}", "notice_id", notice->id, "about", notice->about,
                                               "url", notice->url, "accepted", notice->accepted, "given_up",
-                                              notice->given_up, "attempts", attempts));
+                                              notice->given_up, "attempts", attempts_describe(&notice->attempts)));
     }
     pthread_mutex_unlock(&notifier->lock);
     return list;

@@ -14,13 +14,18 @@ import time
 import requests
 
 WAIT_SECONDS = 30
+KEYS = ("alipay-private.pem", "app-private.pem")
 
 
 class Sandbox:
-    def __init__(self, builddir, directory, speed=1, listen="127.0.0.1:0", app_id=None):
+    _keys = {}  # made once in a run: making them costs more than most tests
+
+    def __init__(self, builddir, directory, speed=1, listen="127.0.0.1:0", app_id=None, fresh_keys=False):
+        """fresh_keys: the sandbox makes its own, unless they are in the directory already."""
         self.directory = str(directory)
         self.process = None
         self.url = None
+        self._fresh_keys = fresh_keys
         self.session = requests.Session()
         self.session.trust_env = False
         self._port_file = os.path.join(self.directory, "port")
@@ -34,6 +39,8 @@ class Sandbox:
 
     def start(self):
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        if not self._fresh_keys:
+            self._lay_keys()
         if os.path.exists(self._port_file):
             os.unlink(self._port_file)
         with open(self._log_path, "ab") as log:
@@ -48,7 +55,17 @@ class Sandbox:
             self.url = "http://127.0.0.1:%d" % int(port.read())
         account = self.get("/control")
         self.app_id, self.seller_id, self.gateway = account["app_id"], account["seller_id"], account["gateway"]
+        if not self._fresh_keys and not Sandbox._keys:
+            for name in KEYS:
+                with open(self.path(name), "rb") as key:
+                    Sandbox._keys[name] = key.read()
         return self
+
+    def _lay_keys(self):
+        if not any(os.path.exists(self.path(name)) for name in KEYS):
+            for name, key in Sandbox._keys.items():
+                with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                    file.write(key)
 
     def stop(self):
         """Returns the exit status."""
@@ -125,6 +142,10 @@ class Sandbox:
 
     def close(self, pay_no, **body):
         return self.act(pay_no, "close", **body)
+
+    def expire(self, pay_no):
+        """Its time is over now."""
+        return self.act(pay_no, "expire")
 
     def finish(self, pay_no, **body):
         return self.act(pay_no, "finish", **body)

@@ -62,7 +62,7 @@ class Receiver:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory):
-    running = Sandbox(BUILDDIR, tmp_path_factory.mktemp("sandbox"), speed=SPEED).start()
+    running = Sandbox(BUILDDIR, tmp_path_factory.mktemp("sandbox"), speed=SPEED, fresh_keys=True).start()
     yield running
     assert running.stop() == 0, running.log()  # after all that the tests did to it
 
@@ -374,11 +374,39 @@ def test_closing_is_announced_for_wap_only(sandbox, merchant, receiver):
     assert sandbox.trade(page)["notices"] == []
 
 
-def test_an_unpaid_trade_expires(sandbox, merchant, receiver):
-    biz = order(time_expire=alipay.beijing(2))
+def test_an_unpaid_trade_expires_at_its_time(sandbox, merchant, receiver):
+    biz = order(time_expire=alipay.beijing(5), timeout_express="5m")
     open_wap(sandbox, merchant, receiver, biz=biz)
-    assert merchant.check_notice(receiver.next())["trade_status"] == "TRADE_CLOSED"
+    fields = merchant.check_notice(receiver.next())
+    assert fields["trade_status"] == "TRADE_CLOSED" and fields["gmt_close"] >= biz["time_expire"]
     assert sandbox.trade(biz["out_trade_no"])["status"] == "TRADE_CLOSED"
+
+
+def test_a_trade_can_be_made_to_expire(sandbox, merchant, receiver):
+    pay_no, page = open_wap(sandbox, merchant, receiver), open_wap(sandbox, merchant, receiver, method=PAGE)
+    sandbox.expire(page)
+    sandbox.expire(pay_no)
+    assert merchant.check_notice(receiver.next())["out_trade_no"] == pay_no
+    assert merchant.call(QUERY, {"out_trade_no": page})["trade_status"] == "TRADE_CLOSED"
+    code = order(product_code=None)
+    merchant.call(PRECREATE, code, notify_url=receiver.url)
+    assert sandbox.expire(code["out_trade_no"])["status"] == "TRADE_CLOSED"
+    assert merchant.call(QUERY, {"out_trade_no": code["out_trade_no"]})["sub_code"] == "ACQ.TRADE_NOT_EXIST"
+    assert merchant.call(PRECREATE, code)["sub_code"] == "ACQ.TRADE_HAS_CLOSE"
+
+
+@pytest.mark.parametrize("express, seconds", [("5m", 300), ("2h", 7200), ("15d", 15 * 86400), (None, 15 * 86400)])
+def test_timeout_express_is_relative(sandbox, merchant, express, seconds):
+    before = time.time()
+    pay_no = open_wap(sandbox, merchant, biz=order(timeout_express=express))
+    assert before - 1 <= sandbox.trade(pay_no)["expires_ms"] / 1000 - seconds <= time.time() + 1
+
+
+def test_the_front_page_links_to_the_payer_s_pages(sandbox, merchant):
+    pay_no = open_wap(sandbox, merchant)
+    page = sandbox.session.get(sandbox.url + "/").text
+    link = re.search(r'href="(/qr/\d{28})">%s<' % pay_no, page).group(1)
+    assert pay_no in sandbox.session.get(sandbox.url + link).text
 
 
 def test_refunds_from_the_console(sandbox, merchant, receiver):
@@ -408,7 +436,7 @@ def test_finishing_and_waiting_notices(sandbox, merchant, receiver):
     assert len(sandbox.trade(pay_no)["notices"]) == 2
 
 
-@pytest.mark.parametrize("event", ["pay", "close", "finish", "refund", "renotify"])
+@pytest.mark.parametrize("event", ["pay", "close", "expire", "finish", "refund", "renotify"])
 def test_events_that_the_state_forbids_are_409(sandbox, merchant, event):
     pay_no = open_wap(sandbox, merchant)
     sandbox.close(pay_no)
@@ -615,6 +643,8 @@ def test_fault_change_of_an_answer_is_signed(sandbox, merchant):
     {"target": "notice", "kind": "drop", "count": 0}, {"target": "notice", "kind": "drop", "count": "1"},
     {"target": "notice", "kind": "delay", "ms": -1}, {"target": "gateway", "kind": "status", "status": 200},
     {"target": "notice", "kind": "change"}, {"target": "notice", "kind": "change", "fields": {"a": 1}},
+    {"target": "notice", "kind": "drop", "pay_no": 1}, {"target": "notice", "kind": "drop", "payno": "1"},
+    {"target": "notice", "kind": "drop", "method": QUERY}, {"target": "notice", "kind": "drop", "after": True},
     {"target": "notice", "kind": "reorder"}, {"target": 1, "kind": 2}, {"target": "notice", "kind": "duplicate", "times": 101}])
 def test_wrong_faults_are_refused(sandbox, wrong):
     answer = sandbox.session.post(sandbox.url + "/control/faults", json=wrong)
@@ -638,7 +668,7 @@ def test_signed_notices_one_many_and_in_bulk(sandbox, merchant):
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"fields":1}', '{"fields":{"a":1}}', '{"fields":{"":"1"}}',
                                   '{"notices":1}', '{"notices":[1]}', '{"pay_nos":1}', '{"pay_nos":[1]}',
-                                  '{"pay_nos":["1"],"fields":[]}'])
+                                  '{"pay_nos":["1"],"fields":[]}', '{"fields":{},"wrongkey":true}'])
 def test_wrong_requests_for_signing_are_refused(sandbox, body):
     answer = sandbox.session.post(sandbox.url + "/control/sign-notice", data=body)
     assert answer.status_code == 400 and answer.json()["error"]
@@ -657,7 +687,7 @@ def vector_sandbox(tmp_path_factory):
     directory, keys = tmp_path_factory.mktemp("vectors"), vectors("keys")["keys"]
     (directory / "app-public.pem").write_text(keys["app"]["public_spki_pem"])
     (directory / "alipay-private.pem").write_text(keys["alipay"]["private_pkcs1_pem"])
-    with Sandbox(BUILDDIR, directory, app_id="2021000199900001") as running:
+    with Sandbox(BUILDDIR, directory, app_id="2021000199900001", fresh_keys=True) as running:
         assert not os.path.exists(running.path("app-private.pem"))
         yield running
 
@@ -706,7 +736,7 @@ def test_malformed_parameters_are_400(sandbox, query, body):
 
 
 @pytest.mark.parametrize("method, path, status", [
-    ("GET", "/", 404), ("GET", "/gateway.do/x", 404), ("PUT", "/gateway.do", 405), ("DELETE", "/control/trades", 405),
+    ("GET", "/x", 404), ("GET", "/gateway.do/x", 404), ("PUT", "/gateway.do", 405), ("DELETE", "/control/trades", 405),
     ("GET", "/control/trades/", 404), ("GET", "/control/trades/..%2f", 404), ("POST", "/control/trades/x", 404),
     ("POST", "/control/trades/x/pay", 404), ("GET", "/qr/", 404), ("GET", "/qr/<script>", 404), ("POST", "/payer/pay", 404),
     ("POST", "/payer/cancel", 404), ("GET", "/payer/pay", 405), ("GET", "/control/faults/1", 404)])
@@ -715,7 +745,8 @@ def test_unknown_paths_and_methods(sandbox, method, path, status):
     assert answer.status_code == status and "<script>" not in answer.text
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b'{"notify":1}', b'{"amount":1}', b'{"amount":"x"}', b'{"notice_id":1}', b"\xff"])
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"notify":1}', b'{"amount":1}', b'{"amount":"x"}', b'{"notice_id":1}', b'{"amuont":"1"}',
+                                  b"\xff"])
 def test_wrong_bodies_of_events_are_400(sandbox, merchant, body):
     pay_no = open_wap(sandbox, merchant)
     answer = sandbox.session.post("%s/control/trades/%s/pay" % (sandbox.url, pay_no), data=body)
