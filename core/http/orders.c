@@ -30,6 +30,10 @@ struct order_body {
     struct attempt_body attempt;
 };
 
+#define LINES(struct_, name_, max_)                                                                                              \
+    {                                                                                                                            \
+        .name = #name_, .type = SPEC_LINES, .max = (max_), .offset = offsetof(struct struct_, name_)                             \
+    }
 #define ATTEMPT(name_, max_)                                                                                                     \
     {                                                                                                                            \
         .name = #name_, .type = SPEC_TEXT, .max = (max_), .offset = offsetof(struct order_body, attempt.name_)                   \
@@ -43,7 +47,7 @@ static const struct spec_field goods_fields[] = {
     TEXT(goods_body, goods_id, false, 64),
     TEXT(goods_body, goods_type, false, 32),
     TEXT(goods_body, name, true, 256),
-    TEXT(goods_body, detail, false, 1024),
+    LINES(goods_body, detail, 1024),
     TEXT(goods_body, price, true, 20),
     { .name = "quantity", .type = SPEC_INTEGER, .offset = offsetof(struct goods_body, quantity), .low = 1, .high = 1000000 },
 };
@@ -55,7 +59,7 @@ static const struct spec_field order_fields[] = {
     TEXT(order_body, amount, true, 20),
     TEXT(order_body, currency, false, 3),
     TEXT(order_body, name, true, 256),
-    TEXT(order_body, description, false, 1024),
+    LINES(order_body, description, 1024),
     TEXT(order_body, user_id, false, 64),
     TEXT(order_body, order_type, false, 32),
     { .name = "attach", .type = SPEC_OBJECT, .max = ATTACH_BYTES, .offset = offsetof(struct order_body, attach) },

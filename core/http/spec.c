@@ -32,17 +32,17 @@ static size_t characters(const char *text)
     return n;
 }
 
-static bool has_control(const char *text)
+static bool has_control(const char *text, bool lines)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char) *text;
-        if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f)
+        if (c == 0x7f || (c < 0x20 && !(lines && strchr("\n\r\t", c))))
             return true;
     }
     return false;
 }
 
-static enum rc take_text(const struct place *at, const char *name, size_t max, const json_t *value, const char **ret)
+static enum rc take_text(const struct place *at, const char *name, size_t max, bool lines, const json_t *value, const char **ret)
 {
     char text[96];
     if (!json_is_string(value))
@@ -54,7 +54,7 @@ static enum rc take_text(const struct place *at, const char *name, size_t max, c
         snprintf(text, sizeof text, "must have at most %zu characters", max);
         return fault(at, name, text);
     }
-    if (has_control(string))
+    if (has_control(string, lines))
         return fault(at, name, "must not hold control characters");
     *ret = arena_strdup(at->arena, string);
     return *ret ? RC_OK : error_set(at->err, RC_NOMEM, "no memory for the body");
@@ -63,7 +63,7 @@ static enum rc take_text(const struct place *at, const char *name, size_t max, c
 static enum rc take_url(const struct place *at, const char *name, size_t max, const json_t *value, const char **ret)
 {
     const char *url;
-    enum rc rc = take_text(at, name, max, value, &url);
+    enum rc rc = take_text(at, name, max, false, value, &url);
     if (rc)
         return rc;
     size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
@@ -140,7 +140,8 @@ static enum rc take(const struct place *at, const struct spec_field *field, cons
 {
     void *target = ret + field->offset;
     switch (field->type) {
-    case SPEC_TEXT: return take_text(at, field->name, field->max, value, target);
+    case SPEC_TEXT:
+    case SPEC_LINES: return take_text(at, field->name, field->max, field->type == SPEC_LINES, value, target);
     case SPEC_URL: return take_url(at, field->name, field->max, value, target);
     case SPEC_INTEGER: return take_integer(at, field, value, target);
     case SPEC_OBJECT: return take_object(at, field, value, target);
@@ -190,7 +191,7 @@ static enum rc take_extra(const struct place *at, const struct spec *spec, const
         return error_set(at->err, RC_NOMEM, "no memory for the body");
     extra += list->count;
     extra->name = arena_strdup(at->arena, name);
-    enum rc rc = take_text(at, name, SPEC_EXTRA_MAX, value, &extra->value);
+    enum rc rc = take_text(at, name, SPEC_EXTRA_MAX, false, value, &extra->value);
     if (!rc)
         list->count++;
     return rc;

@@ -13,7 +13,8 @@
 #include "base/error.h"
 
 enum spec_type {
-    SPEC_TEXT,    /* const char *: 1 to `max` characters, no control characters except line breaks and tabs */
+    SPEC_TEXT,    /* const char *: 1 to `max` characters, no control characters */
+    SPEC_LINES,   /* the same, with line breaks and tabs */
     SPEC_URL,     /* const char *: absolute, http or https, at most `max` bytes */
     SPEC_INTEGER, /* int64_t from `low` to `high`; absent: untouched */
     SPEC_OBJECT,  /* const char *: any JSON object, as compact text of at most `max` bytes */

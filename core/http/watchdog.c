@@ -24,16 +24,27 @@ struct watchdog {
     struct metric *open, *cut;
 };
 
+/* libmicrohttpd's epoll loop misses an end of stream that arrived together with the last request, and would keep the dead
+ * connection for as long as an idle one. One look per idle period finds those. */
+static bool peer_has_gone(struct http_connection *c)
+{
+    char byte;
+    if (!atomic_exchange_explicit(&c->idle, false, memory_order_relaxed))
+        return false;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* The lock is held, so no descriptor in the list can be closed and used again meanwhile. */
 static void cut_late(struct watchdog *w)
 {
     int64_t now = mono_ms();
     for (struct http_connection *c = w->first; c; c = c->next) {
-        if (atomic_load_explicit(&c->cut_at_ms, memory_order_relaxed) > now)
+        bool late = atomic_load_explicit(&c->cut_at_ms, memory_order_relaxed) <= now;
+        if (!late && !peer_has_gone(c))
             continue;
         atomic_store_explicit(&c->cut_at_ms, INT64_MAX, memory_order_relaxed);
         shutdown(c->fd, SHUT_RDWR);
-        metric_add(w->cut, 1);
+        metric_add(w->cut, late);
     }
 }
 
@@ -127,6 +138,7 @@ void watchdog_receives(struct watchdog *w, struct http_connection *c)
 {
     if (c->used)
         set_cut(c, mono_ms() + w->receive_ms);
+    atomic_store_explicit(&c->idle, false, memory_order_relaxed);
     c->used = true;
 }
 
@@ -145,6 +157,7 @@ void watchdog_idles(struct watchdog *w, struct http_connection *c)
 {
     set_cut(c, mono_ms() + w->idle_ms);
     atomic_store_explicit(&c->busy, false, memory_order_relaxed);
+    atomic_store_explicit(&c->idle, true, memory_order_relaxed);
 }
 
 size_t watchdog_busy(struct watchdog *w)

@@ -19,7 +19,7 @@ struct http_connection {
     int fd;
     struct sockaddr_storage peer;
     bool used; /* has carried a request before */
-    _Atomic bool busy;
+    _Atomic bool busy, idle;
     _Atomic int64_t cut_at_ms; /* monotonic; INT64_MAX: not now */
     struct http_connection *next, *prev; /* under the watchdog's lock */
 };

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -542,6 +543,19 @@ static void slow_sender_is_cut_however_it_trickles(void **state)
     close(fd);
 }
 
+static void half_closed_connection_ends_after_its_answer(void **state)
+{
+    struct fixture *f = *state;
+    int fd = raw_connect(f->public_port);
+    raw_send(fd, NOTIFY("2\r\n\r\nok"));
+    shutdown(fd, SHUT_WR);
+    struct raw_answer answer = raw_read(fd);
+    assert_int_equal(answer.status, 200);
+    raw_free(&answer);
+    assert_true(raw_is_closed(fd));
+    close(fd);
+}
+
 /* ---- the API */
 
 static void api_needs_a_key_and_knows_roles(void **state)
@@ -704,6 +718,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(body_limit_holds_for_announced_and_for_chunked_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(huge_announced_body_is_refused_before_it_is_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slow_sender_is_cut_however_it_trickles, set_up_impatient, tear_down),
+        cmocka_unit_test_setup_teardown(half_closed_connection_ends_after_its_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(api_needs_a_key_and_knows_roles, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_paths_and_methods_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failures_below_do_not_tell_secrets, set_up, tear_down),
