@@ -31,3 +31,19 @@ unit_tests += tests/unit/test_plugin_calls
 tests_unit_test_plugin_calls_SOURCES = tests/unit/test_plugin_calls.c tests/unit/scratch.c tests/unit/scratch.h
 tests_unit_test_plugin_calls_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_plugin_calls_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_settings
+tests_unit_test_settings_SOURCES = tests/unit/test_settings.c tests/unit/scratch.c tests/unit/scratch.h
+tests_unit_test_settings_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_settings_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+# core/config
+unit_tests += tests/unit/test_ini
+tests_unit_test_ini_SOURCES = tests/unit/test_ini.c tests/unit/scratch.c tests/unit/scratch.h
+tests_unit_test_ini_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ini_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_config
+tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/scratch.c tests/unit/scratch.h
+tests_unit_test_config_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_config_LDADD = $(core_libs) $(CMOCKA_LIBS)
