@@ -1,10 +1,10 @@
 # The benchmark: built and run by `make bench` only.
 EXTRA_PROGRAMS += bench/load bench/bare_publisher
 bench_load_SOURCES = bench/load.c bench/notice.c bench/notice.h bench/histogram.c bench/histogram.h
-bench_load_CPPFLAGS = $(CRYPTO_CFLAGS)
+bench_load_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS)
 bench_load_LDADD = $(CRYPTO_LIBS) -lpthread
 bench_bare_publisher_SOURCES = bench/bare_publisher.c
-bench_bare_publisher_CPPFLAGS = $(RABBITMQ_CFLAGS)
+bench_bare_publisher_CPPFLAGS = $(AM_CPPFLAGS) $(RABBITMQ_CFLAGS)
 bench_bare_publisher_LDADD = $(RABBITMQ_LIBS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 EXTRA_DIST += bench/run.py
