@@ -26,6 +26,15 @@ TEST_SECONDS = 180
 
 def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): how long the test may take, if not {TEST_SECONDS} s")
+    config.addinivalue_line("markers", "store(kind): makes sense on this store only")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test that is about one store does not exist for the other."""
+    def fits(item):
+        marker = item.get_closest_marker("store")
+        return marker is None or item.callspec.params["store"] == marker.args[0]
+    items[:] = [item for item in items if fits(item)]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -31,7 +31,7 @@ PY_LOG_COMPILER = /usr/bin/python3 $(top_srcdir)/tests/integration/tap.py
 PY_LOG_DRIVER = $(LOG_DRIVER)
 
 if INTEGRATION
-#TESTS += $(integration_tests)
+TESTS += $(integration_tests)
 endif
 
 # What takes long: 50 rounds of kill -9 for each store instead of 5.

@@ -150,7 +150,7 @@ def test_wrongly_encoded_notices(server, notice, unchanged):
 def test_a_body_at_the_limit_is_read_and_one_beyond_is_not(server, unchanged):
     refused(server, b"a=" + b"x" * (LIMIT - 2))
     with Wire(server.public_port) as wire:
-        wire.send(request(b"a=" + b"x" * LIMIT))
+        wire.send(request(b"a=" + b"x" * LIMIT, headers="Connection: close\r\n"))
         wire.finish_sending()
         assert b" 413 " in wire.read_all().split(b"\r\n")[0]
 
@@ -244,7 +244,8 @@ def test_garbage_instead_of_http(server, unchanged):
             with Wire(port) as wire:
                 wire.send(piece)
                 wire.finish_sending()
-                assert not wire.read_all().startswith(b"HTTP/1.1 500"), piece[:50]
+                # 505 is the right answer to a version that nobody has.
+                assert not re.match(rb"HTTP/1.1 50[0-4]", wire.read_all()), piece[:50]
     assert server.is_ready()
 
 
@@ -289,7 +290,7 @@ def test_bad_fields_are_named(server, unchanged):
 def test_a_body_beyond_one_mebibyte_is_refused(server, unchanged):
     with Wire(server.api_port) as wire:
         body = b'{"name": "' + b"x" * (1 << 20) + b'"}'
-        wire.send(request(body, path="/v1/orders", headers=f"Authorization: Bearer {server.keys['learning']}\r\n"))
+        wire.send(request(body, path="/v1/orders", headers=f"Authorization: Bearer {server.keys['learning']}\r\nConnection: close\r\n"))
         wire.finish_sending()
         assert b" 413 " in wire.read_all().split(b"\r\n")[0]
 

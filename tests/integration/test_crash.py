@@ -78,9 +78,8 @@ def test_kill_9_of_the_server_while_the_broker_is_away_keeps_the_message(make_se
     assert_nothing_is_lost(books, messages, {key for key, _ in notices})
 
 
-def test_kill_9_of_postgres_under_load_loses_nothing_that_was_accepted(make_server, store, postgres, books, bulk, messages):
-    if store[0] != "pg":
-        pytest.skip("SQLite has no server to kill")
+@pytest.mark.store("pg")
+def test_kill_9_of_postgres_under_load_loses_nothing_that_was_accepted(make_server, postgres, books, bulk, messages):
     server = make_server().start()
     notices = bulk(server, PER_ROUND)
     with Senders(server.public_port, notices) as senders:

@@ -128,9 +128,8 @@ def test_frozen_broker_does_not_stop_the_server_from_stopping(make_server, clean
     assert_all_arrive(books, messages)
 
 
-def test_frozen_postgres_is_answered_with_failure_and_thawed_goes_on(server, store, postgres, books, bulk, messages):
-    if store[0] != "pg":
-        pytest.skip("SQLite has no server to freeze")
+@pytest.mark.store("pg")
+def test_frozen_postgres_is_answered_with_failure_and_thawed_goes_on(server, postgres, books, bulk, messages):
     notices = bulk(server, 300)
     with Senders(server.public_port, notices[:100]) as senders:
         senders.join()
@@ -151,9 +150,8 @@ def test_frozen_postgres_is_answered_with_failure_and_thawed_goes_on(server, sto
     assert_all_arrive(books, messages)
 
 
-def test_restarted_postgres_is_found_again(server, store, postgres, books, bulk, messages):
-    if store[0] != "pg":
-        pytest.skip("SQLite has no server to restart")
+@pytest.mark.store("pg")
+def test_restarted_postgres_is_found_again(server, postgres, books, bulk, messages):
     notices = bulk(server, 400)
     with Senders(server.public_port, notices) as senders:
         assert senders.wait(100)
@@ -163,9 +161,8 @@ def test_restarted_postgres_is_found_again(server, store, postgres, books, bulk,
     assert_all_arrive(books, messages)
 
 
-def test_locked_sqlite_is_answered_with_failure_and_goes_on(server, store, books, notice, messages):
-    if store[0] != "sqlite":
-        pytest.skip("PostgreSQL has no one lock")
+@pytest.mark.store("sqlite")
+def test_locked_sqlite_is_answered_with_failure_and_goes_on(server, books, notice, messages):
     order_id = server.order("n1")["order_id"]
     pay_no = server.payment(order_id)["pay_no"]
     body = notice(pay_no)
