@@ -162,8 +162,10 @@ static size_t take_batch(struct completion *c)
     while (c->count < BATCH_MAX && !c->stopping && mono_ms() < until)
         wait_until(&c->wake, &c->lock, until);
     size_t n = c->count < BATCH_MAX ? c->count : BATCH_MAX;
-    memcpy(c->batch, c->waiting, n * sizeof *c->batch);
-    memmove(c->waiting, c->waiting + n, (c->count - n) * sizeof *c->waiting);
+    if (n > 0) {
+        memcpy(c->batch, c->waiting, n * sizeof *c->batch);
+        memmove(c->waiting, c->waiting + n, (c->count - n) * sizeof *c->waiting);
+    }
     c->count -= n;
     pthread_mutex_unlock(&c->lock);
     return n;

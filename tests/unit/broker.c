@@ -44,6 +44,11 @@ static int fall(struct broker *b)
     return PN_SINK_DOWN;
 }
 
+int broker_refuse_to_open(struct script *script, struct pn_call *call)
+{
+    return script->host->fail(call, PN_BAD_CONFIG, "url", "no such place");
+}
+
 static int on_connect(struct script *script, struct pn_call *call)
 {
     struct broker *b = of(script);

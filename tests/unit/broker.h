@@ -41,6 +41,7 @@ struct broker {
 };
 
 void broker_init(struct broker *broker, size_t window);
+int broker_refuse_to_open(struct script *script, struct pn_call *call); /* for script.open */
 void broker_free(struct broker *broker);
 
 /* Changes something under the lock and wakes the sink: broker_change(b, b->hold = false). */

@@ -190,6 +190,20 @@ void rig_await_number(struct rig *rig, const char *sql, int64_t wanted)
     assert_int_equal(number, wanted);
 }
 
+sqlite3 *rig_lock(struct rig *rig)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(rig->url + strlen("sqlite:"), &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 10000);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+void rig_unlock(sqlite3 *lock)
+{
+    sqlite3_close(lock);
+}
+
 void rig_await_pending(struct rig *rig, int64_t pending)
 {
     rig_await_number(rig, "SELECT count(*) FROM outbox", pending);

@@ -36,6 +36,9 @@ void rig_commit(struct rig *rig, int64_t first_id, size_t count, int64_t order, 
 void rig_await_pending(struct rig *rig, int64_t pending);
 int64_t rig_number(struct rig *rig, const char *sql); /* one number, straight from the database */
 void rig_await_number(struct rig *rig, const char *sql, int64_t wanted);
+/* Holds the database's write lock from outside, so that nothing can be written. */
+struct sqlite3 *rig_lock(struct rig *rig);
+void rig_unlock(struct sqlite3 *lock);
 void rig_write(struct rig *rig, tx_fn fn, void *arg);
 
 #endif

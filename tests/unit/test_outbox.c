@@ -132,6 +132,44 @@ static void a_full_queue_leaves_rows_to_the_claim(void **state)
     assert_int_equal(broker->count, 100);
 }
 
+static void two_sinks_get_what_they_want_of_one_event(void **state)
+{
+    (void)state;
+    static const char *const types[] = { "60202", "60209" }, *const apps[] = { "other", "shop" };
+    rig_open(&rig, 2);
+    rig.sinks[1].order_types = types;
+    rig.sinks[1].order_type_count = 2;
+    rig.sinks[1].apps = apps;
+    rig.sinks[1].app_count = 2;
+    rig_start(&rig);
+    await_up(0);
+    await_up(1);
+    rig_commit(&rig, 1, 200, 0, 0); /* odd ones are 60201 */
+    assert_true(broker_await_delivered(&rig.brokers[0], 200));
+    assert_true(broker_await_delivered(&rig.brokers[1], 100));
+    rig_await_pending(&rig, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history WHERE sink = 'sink1' AND event_id % 2 = 0"), 100);
+    assert_int_equal(rig.brokers[1].count, 100);
+}
+
+static void a_slow_sink_does_not_hold_up_another(void **state)
+{
+    (void)state;
+    rig_open(&rig, 2);
+    rig.config.server.sink_queue_events = 16;
+    rig_start(&rig);
+    await_up(0);
+    await_up(1);
+    broker_change(broker, broker->hold = true);
+    for (int64_t id = 1; id <= 500; id += 50)
+        rig_commit(&rig, id, 50, 0, 0);
+    assert_true(broker_await_delivered(&rig.brokers[1], 500));
+    assert_int_equal(broker->count, 16);
+    broker_change(broker, broker->hold = false);
+    assert_true(broker_await_delivered(broker, 500));
+    rig_await_pending(&rig, 0);
+}
+
 /* ---- order */
 
 static void events_of_one_order_wait_for_each_other_and_for_nobody_else(void **state)
@@ -266,6 +304,43 @@ static void tickets_that_are_not_in_flight_change_nothing(void **state)
     assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 1);
 }
 
+static void a_sink_that_cannot_be_opened_stops_the_start(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    struct outbox *outbox;
+    rig_open(&rig, 2);
+    rig.brokers[1].script.open = broker_refuse_to_open;
+    const struct outbox_options options = { .config = &rig.config, .store = rig.store, .incarnation = 1 };
+    assert_int_equal(outbox_new(&options, &outbox, &err), RC_OK);
+    assert_int_equal(outbox_start(outbox, &err), RC_CONFIG);
+    assert_string_equal(err.text, "sink sink1: no such place");
+    assert_string_equal(err.field, "url");
+    outbox_free(outbox);
+}
+
+/* ---- the store */
+
+static void outcomes_wait_while_the_store_is_locked(void **state)
+{
+    (void)state;
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 100, 0, 0);
+    assert_true(broker_await_count(broker, 100));
+    struct sqlite3 *lock = rig_lock(&rig);
+    broker_change(broker, broker->hold = false);
+    assert_true(broker_await_delivered(broker, 100));
+    struct metric *backlog = metric_gauge("paynotify_completion_backlog", NULL, "");
+    (void)poll(NULL, 0, 50);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 0);
+    rig_unlock(lock);
+    rig_await_pending(&rig, 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 100);
+    while (atomic_load(&backlog->value) != 0)
+        (void)poll(NULL, 0, 1);
+}
+
 /* ---- leases and fences */
 
 static enum rc take_away(struct tx *tx, void *arg, struct error *err)
@@ -354,6 +429,30 @@ static void stopping_waits_for_confirms_and_releases_the_rest(void **state)
     assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox"), 0);
 }
 
+static void *confirm_soon(void *arg)
+{
+    (void)arg;
+    while (atomic_load(&rig.outbox->relays[0].state) != RELAY_STOPPED)
+        (void)poll(NULL, 0, 1);
+    broker_change(broker, broker->hold = false);
+    return NULL;
+}
+
+static void confirms_that_come_while_stopping_are_written(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    await_up(0);
+    broker_change(broker, broker->hold = true);
+    rig_commit(&rig, 1, 50, 0, 0);
+    assert_true(broker_await_count(broker, 50));
+    assert_int_equal(pthread_create(&thread, NULL, confirm_soon, NULL), 0);
+    rig_stop(&rig, 30000);
+    pthread_join(thread, NULL);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history WHERE delivered = 1"), 50);
+}
+
 static void stopping_interrupts_a_call_that_hangs(void **state)
 {
     (void)state;
@@ -439,6 +538,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_window_is_used_and_confirms_come_in_any_order, open_one, shut),
         cmocka_unit_test_setup_teardown(what_is_planned_and_not_committed_gives_its_room_back, open_one, shut),
         cmocka_unit_test_setup_teardown(a_full_queue_leaves_rows_to_the_claim, open_stopped, shut),
+        cmocka_unit_test_teardown(two_sinks_get_what_they_want_of_one_event, shut),
+        cmocka_unit_test_teardown(a_slow_sink_does_not_hold_up_another, shut),
         cmocka_unit_test_setup_teardown(events_of_one_order_wait_for_each_other_and_for_nobody_else, open_one, shut),
         cmocka_unit_test_setup_teardown(a_dead_letter_frees_its_successors, open_one, shut),
         cmocka_unit_test_setup_teardown(a_retry_counts_its_attempts, open_one, shut),
@@ -446,9 +547,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_sink_that_is_down_takes_nothing_and_gets_everything_later, open_stopped, shut),
         cmocka_unit_test_setup_teardown(a_paused_sink_keeps_its_rows, open_stopped, shut),
         cmocka_unit_test_setup_teardown(tickets_that_are_not_in_flight_change_nothing, open_one, shut),
+        cmocka_unit_test_teardown(a_sink_that_cannot_be_opened_stops_the_start, shut),
+        cmocka_unit_test_setup_teardown(outcomes_wait_while_the_store_is_locked, open_one, shut),
         cmocka_unit_test_setup_teardown(a_row_that_somebody_else_has_taken_is_left_alone, open_one, shut),
         cmocka_unit_test_setup_teardown(a_lease_that_ends_soon_is_not_trusted, open_one, shut),
         cmocka_unit_test_setup_teardown(stopping_waits_for_confirms_and_releases_the_rest, open_one, shut),
+        cmocka_unit_test_setup_teardown(confirms_that_come_while_stopping_are_written, open_one, shut),
         cmocka_unit_test_setup_teardown(stopping_interrupts_a_call_that_hangs, open_one, shut),
         cmocka_unit_test_setup_teardown(a_hundred_thousand_deliveries_through_memory, open_one, shut),
     };
