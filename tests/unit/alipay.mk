@@ -36,3 +36,8 @@ unit_tests += tests/unit/test_alipay_garbage
 tests_unit_test_alipay_garbage_SOURCES = tests/unit/test_alipay_garbage.c $(alipay_test_sources)
 tests_unit_test_alipay_garbage_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_test_alipay_garbage_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_plugin_common
+tests_unit_test_plugin_common_SOURCES = tests/unit/test_plugin_common.c
+tests_unit_test_plugin_common_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_plugin_common_LDADD = plugins/common/libplugin-common.la $(CMOCKA_LIBS) $(CRYPTO_LIBS)
