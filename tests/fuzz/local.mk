@@ -54,6 +54,17 @@ tests_fuzz_ini_SOURCES = tests/fuzz/ini.c $(fuzz_main)
 tests_fuzz_ini_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_ini_LDADD = $(core_libs)
 
+alipay_fuzz_sources = tests/fuzz/alipay_believer.c tests/fuzz/alipay_believer.h tests/unit/plugin_host.c tests/unit/plugin_host.h
+fuzz_tests += tests/fuzz/alipay_notification tests/fuzz/alipay_response
+tests_fuzz_alipay_notification_SOURCES = tests/fuzz/alipay_notification.c $(alipay_fuzz_sources) $(fuzz_main)
+tests_fuzz_alipay_notification_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)/tests $(JANSSON_CFLAGS)
+tests_fuzz_alipay_notification_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_alipay_notification_LDADD = plugins/alipay/libalipay.la $(JANSSON_LIBS)
+tests_fuzz_alipay_response_SOURCES = tests/fuzz/alipay_response.c $(alipay_fuzz_sources) $(fuzz_main)
+tests_fuzz_alipay_response_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)/tests $(JANSSON_CFLAGS)
+tests_fuzz_alipay_response_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_alipay_response_LDADD = plugins/alipay/libalipay.la $(JANSSON_LIBS)
+
 if FUZZ
 EXTRA_PROGRAMS += $(fuzz_tests)
 else

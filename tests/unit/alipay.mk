@@ -41,3 +41,6 @@ unit_tests += tests/unit/test_plugin_common
 tests_unit_test_plugin_common_SOURCES = tests/unit/test_plugin_common.c
 tests_unit_test_plugin_common_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_test_plugin_common_LDADD = plugins/common/libplugin-common.la $(CMOCKA_LIBS) $(CRYPTO_LIBS)
+
+dist_check_SCRIPTS += tests/unit/plugin_exports
+TESTS += tests/unit/plugin_exports
