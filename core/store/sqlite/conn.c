@@ -173,16 +173,20 @@ static enum rc step(struct sqlite_conn *conn, const struct sqlite_prepared *prep
 enum rc sqlite_run(struct tx *tx, const struct sql *sql, const struct value *values, size_t count, struct arena *arena,
                    each_row_fn each, void *ctx, int64_t *ret_changed, struct error *err)
 {
-    struct sqlite_conn *conn = ((struct sqlite_tx *)tx)->conn;
+    struct sqlite_tx *self = (struct sqlite_tx *)tx;
+    struct sqlite_conn *conn = self->conn;
     struct sqlite_prepared *prepared = NULL;
+    if (self->failed != RC_OK)
+        return error_set(err, self->failed, "the transaction has failed already");
     enum rc rc = prepare(conn, sql, &prepared, err);
     if (rc != RC_OK)
-        return rc;
+        return self->failed = rc;
     conn->now_ms = wall_ms();
     int code = bind(prepared, values, count);
     rc = code == SQLITE_OK ? step(conn, prepared, arena, each, ctx, err) : sqlite_failed(conn, code, sql, err);
     if (rc == RC_OK && ret_changed != NULL)
         *ret_changed = sqlite3_changes64(conn->db);
-    sqlite3_reset(prepared->stmt); /* repeats the error of the step: already told */
+    if (sqlite3_reset(prepared->stmt) != SQLITE_OK) /* repeats the error of the step, which is told already */
+        self->failed = rc;
     return rc;
 }

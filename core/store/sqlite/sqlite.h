@@ -39,6 +39,7 @@ enum rc sqlite_lock(const char *path, int *ret_fd, struct error *err);
 struct sqlite_tx {
     struct tx base;
     struct sqlite_conn *conn;
+    enum rc failed; /* of a statement: the transaction is not committed any more, as on PostgreSQL */
 };
 extern const struct store_driver sqlite_driver;
 

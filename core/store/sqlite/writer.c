@@ -99,11 +99,13 @@ static enum rc command(struct sqlite_conn *conn, const struct sql *sql, struct e
 /* Runs one job in a savepoint, so that its failure takes nothing else along. */
 static enum rc run_job(struct sqlite_conn *conn, struct job *job)
 {
-    struct sqlite_tx tx = { .base.driver = &sqlite_driver, .conn = conn };
     for (int attempt = 0;; attempt++) {
+        struct sqlite_tx tx = { .base.driver = &sqlite_driver, .conn = conn };
         enum rc rc = command(conn, &savepoint, job->err);
         if (rc == RC_OK)
             rc = job->fn(&tx.base, job->arg, job->err);
+        if (rc == RC_OK && tx.failed != RC_OK)
+            rc = error_set(job->err, RC_INTERNAL, "a statement failed and its transaction was to be committed");
         if (rc == RC_OK)
             rc = command(conn, &release, job->err);
         if (rc == RC_OK || sqlite3_get_autocommit(conn->db))
