@@ -19,11 +19,12 @@ extern const struct route_table alipay_gateway_routes, alipay_payer_routes;
 
 /* ---- alipay_methods.c: business answers ---- */
 
-/* A gateway call that passed all checks. */
+/* A gateway call: its parameters from URL and body, and biz_content read (NULL: it is no JSON object). */
 struct alipay_call {
     struct sandbox *sandbox;
     const struct params *params;
     const json_t *biz;
+    bool charset_in_url;
 };
 
 /* The node of an answer. */
@@ -69,6 +70,10 @@ const char *alipay_status_text(enum trade_status status);
 
 /* ---- alipay_notice.c: signed texts that go to the merchant ---- */
 
+/* The only payer there is. */
+#define ALIPAY_BUYER_ID "2088102100000009"
+#define ALIPAY_BUYER_LOGON_ID "pay***@sandbox.invalid"
+
 /* Queues a notice about the trade. `out_biz_no`: of a refund, else NULL. */
 void alipay_notify(struct sandbox *sandbox, const struct trade *trade, const char *out_biz_no);
 /* The payer's way back with signed parameters. The caller frees. */
@@ -77,6 +82,8 @@ char *alipay_return_url(struct sandbox *sandbox, const struct trade *trade);
 struct params alipay_sample_notice(struct sandbox *sandbox, const char *pay_no, const char *amount);
 /* Adds sign_type and sign and encodes. The caller frees. */
 char *alipay_sign_notice(struct keys *keys, struct params *fields, const struct fault_plan *plan);
+/* A signature with the faults that the plan asks of signatures. The caller frees. */
+char *alipay_sign(struct keys *keys, const char *text, const struct fault_plan *plan);
 /* Replaces members (null: removes). */
 void alipay_change_fields(struct params *fields, const json_t *change);
 

@@ -71,12 +71,11 @@ static json_t *check_common(const struct params *params)
 }
 
 /* Alipay reads the charset from the URL, before the body: without it there, it decodes as GBK. */
-static json_t *check_charset(const struct params *query)
+static json_t *check_charset(const struct alipay_call *call)
 {
-    const char *charset = params_get(query, "charset");
-    if (!charset)
+    if (!call->charset_in_url)
         return invalid("isv.invalid-signature", "invalid signature: make sure that charset is in the URL query string");
-    if (strcasecmp(charset, "utf-8") != 0)
+    if (strcasecmp(params_get(call->params, "charset"), "utf-8") != 0)
         return invalid("isv.invalid-charset", "the sandbox speaks utf-8 only");
     return NULL;
 }
@@ -108,14 +107,14 @@ static json_t *parse_biz(const struct params *params)
 }
 
 /* NULL: the call is sound. */
-static json_t *check(const struct alipay_call *call, const struct params *query)
+static json_t *check(const struct alipay_call *call)
 {
     json_t *refusal = check_presence(call->params);
     if (refusal)
         return refusal;
     if (strcmp(params_get(call->params, "app_id"), call->sandbox->app_id) != 0)
         return invalid("isv.invalid-app-id", "app_id is unknown here");
-    if ((refusal = check_charset(query)) || (refusal = check_signature(call->sandbox, call->params)) ||
+    if ((refusal = check_charset(call)) || (refusal = check_signature(call->sandbox, call->params)) ||
         (refusal = check_common(call->params)))
         return refusal;
     if (!find_method(params_get(call->params, "method")))
@@ -157,9 +156,7 @@ static struct reply signed_answer(const struct sandbox *sandbox, const char *met
 {
     change_node(node, plan->change);
     char *name = node_name(method), *text = node_text(node);
-    char *sign = keys_sign(sandbox->keys, plan->wrong_key ? SIGN_STRANGER : SIGN_PROVIDER, text, strlen(text));
-    if (plan->bad_signature)
-        sign[10] = sign[10] == 'A' ? 'B' : 'A';
+    char *sign = alipay_sign(sandbox->keys, text, plan);
     if (plan->tamper) {
         change_node(node, plan->tamper);
         free(text);
@@ -239,9 +236,9 @@ static struct reply answer_server(const struct alipay_call *call, const struct m
     return reply;
 }
 
-static struct reply handle_call(const struct alipay_call *call, const struct params *query, const struct fault_plan *plan)
+static struct reply handle_call(const struct alipay_call *call, const struct fault_plan *plan)
 {
-    json_t *refusal = check(call, query);
+    json_t *refusal = check(call);
     const struct method *method = find_method(params_get(call->params, "method"));
     if (method && method->open)
         return open_in_browser(call, method, refusal);
@@ -254,7 +251,7 @@ static void free_reply(struct reply *reply)
     free(reply->location);
 }
 
-static struct reply gateway_call(const struct alipay_call *call, const struct params *query)
+static struct reply gateway_call(const struct alipay_call *call)
 {
     const char *pay_no = json_string_value(json_object_get(call->biz, "out_trade_no"));
     struct fault_plan plan = faults_take(call->sandbox->faults, FAULT_GATEWAY, params_get(call->params, "method"), pay_no);
@@ -265,7 +262,7 @@ static struct reply gateway_call(const struct alipay_call *call, const struct pa
         reply = broken_reply(&plan);
         goto out;
     }
-    reply = handle_call(call, query, &plan);
+    reply = handle_call(call, &plan);
     if (plan.after && plan.delay_ms)
         server_pause(call->sandbox->server, plan.delay_ms);
     if (breaks_transport(&plan)) {
@@ -280,19 +277,17 @@ out:
 
 static struct reply gateway(struct sandbox *sandbox, const struct request *request)
 {
-    struct params query = {0}, params = {0};
+    struct params params = {0};
     struct reply reply;
-    bool good = form_parse(&query, request->query, strlen(request->query)) &&
-                form_parse(&params, request->query, strlen(request->query)) &&
-                form_parse(&params, request->body, request->body_length);
-    if (good) {
+    bool good = form_parse(&params, request->query, strlen(request->query));
+    bool charset_in_url = params_get(&params, "charset") != NULL;
+    if (good && form_parse(&params, request->body, request->body_length)) {
         json_t *biz = parse_biz(&params);
-        reply = gateway_call(&(struct alipay_call){.sandbox = sandbox, .params = &params, .biz = biz}, &query);
+        reply = gateway_call(&(struct alipay_call){sandbox, &params, biz, charset_in_url});
         json_decref(biz);
     } else {
         reply = reply_text(400, "text/plain; charset=utf-8", text_copy("these are no form-encoded UTF-8 parameters\n"));
     }
-    params_free(&query);
     params_free(&params);
     return reply;
 }

@@ -278,9 +278,9 @@ static json_t *describe(const struct trade *trade)
 {
     json_t *node = alipay_success();
     char *amount = money_text(trade->total_fen), *paid = money_text(trade->paid_ms ? trade->total_fen : 0);
-    set_text(node, "buyer_logon_id", "pay***@sandbox.invalid");
+    set_text(node, "buyer_logon_id", ALIPAY_BUYER_LOGON_ID);
     set_text(node, "buyer_pay_amount", paid);
-    set_text(node, "buyer_user_id", "2088102100000009");
+    set_text(node, "buyer_user_id", ALIPAY_BUYER_ID);
     set_text(node, "invoice_amount", paid);
     set_text(node, "out_trade_no", trade->pay_no);
     set_text(node, "point_amount", "0.00");

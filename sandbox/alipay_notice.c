@@ -10,8 +10,6 @@
 #include "notifier.h"
 #include "text.h"
 
-#define BUYER_ID "2088102100000009"
-#define BUYER_LOGON_ID "pay***@sandbox.invalid"
 #define SELLER_EMAIL "seller@sandbox.invalid"
 
 #define MINUTES(n) (INT64_C(60000) * (n))
@@ -26,9 +24,12 @@ void alipay_change_fields(struct params *fields, const json_t *change)
         params_set(fields, name, json_string_value(value)); /* NULL for null: removes */
 }
 
-static void spoil(char *base64)
+char *alipay_sign(struct keys *keys, const char *text, const struct fault_plan *plan)
 {
-    base64[10] = base64[10] == 'A' ? 'B' : 'A';
+    char *sign = keys_sign(keys, plan->wrong_key ? SIGN_STRANGER : SIGN_PROVIDER, text, strlen(text));
+    if (plan->bad_signature)
+        sign[10] = sign[10] == 'A' ? 'B' : 'A';
+    return sign;
 }
 
 char *alipay_sign_notice(struct keys *keys, struct params *fields, const struct fault_plan *plan)
@@ -36,9 +37,7 @@ char *alipay_sign_notice(struct keys *keys, struct params *fields, const struct 
     static const char *const unsigned_names[] = {"sign", "sign_type", NULL};
     alipay_change_fields(fields, plan->change);
     char *text = params_sign_text(fields, unsigned_names, false);
-    char *sign = keys_sign(keys, plan->wrong_key ? SIGN_STRANGER : SIGN_PROVIDER, text, strlen(text));
-    if (plan->bad_signature)
-        spoil(sign);
+    char *sign = alipay_sign(keys, text, plan);
     params_set(fields, "sign_type", "RSA2");
     params_set(fields, "sign", sign);
     alipay_change_fields(fields, plan->tamper);
@@ -95,8 +94,8 @@ static struct params begin_notice(struct sandbox *sandbox)
     params_set(&fields, "notify_type", "trade_status_sync");
     params_set(&fields, "notify_id", id);
     params_set(&fields, "seller_email", SELLER_EMAIL);
-    params_set(&fields, "buyer_id", BUYER_ID);
-    params_set(&fields, "buyer_logon_id", BUYER_LOGON_ID);
+    params_set(&fields, "buyer_id", ALIPAY_BUYER_ID);
+    params_set(&fields, "buyer_logon_id", ALIPAY_BUYER_LOGON_ID);
     free(id);
     return fields;
 }
