@@ -10,7 +10,7 @@
 enum { QR_PIXELS = 200 };
 
 /* "data:image/png;base64,…" of `text` as a QR code of 200 × 200 pixels, quiet zone included. NULL when the text is too
- * long to be drawn legibly (about 1,000 bytes) or there is no memory. */
+ * long to be drawn legibly (about 650 bytes) or there is no memory. */
 const char *qr_data_uri(const char *text, struct arena *arena);
 
 #endif

@@ -65,6 +65,16 @@ tests_fuzz_alipay_response_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)/tests $
 tests_fuzz_alipay_response_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_alipay_response_LDADD = plugins/alipay/libalipay.la $(JANSSON_LIBS)
 
+fuzz_tests += tests/fuzz/http_body
+tests_fuzz_http_body_SOURCES = tests/fuzz/http_body.c $(fuzz_main)
+tests_fuzz_http_body_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_http_body_LDADD = $(core_libs)
+
+fuzz_tests += tests/fuzz/http_head
+tests_fuzz_http_head_SOURCES = tests/fuzz/http_head.c $(fuzz_main)
+tests_fuzz_http_head_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_http_head_LDADD = $(core_libs)
+
 if FUZZ
 EXTRA_PROGRAMS += $(fuzz_tests)
 else

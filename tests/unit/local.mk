@@ -49,3 +49,14 @@ tests_unit_test_outbox_SOURCES = tests/unit/test_outbox.c tests/unit/outbox_rig.
 	tests/unit/broker.h tests/plugins/scripted_sink.h
 tests_unit_test_outbox_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_outbox_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_http_input
+tests_unit_test_http_input_SOURCES = tests/unit/test_http_input.c
+tests_unit_test_http_input_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_http_input_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_http_views
+tests_unit_test_http_views_SOURCES = tests/unit/test_http_views.c
+tests_unit_test_http_views_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS) $(PNG_CFLAGS) \
+	$(QRENCODE_CFLAGS)
+tests_unit_test_http_views_LDADD = $(core_libs) $(CMOCKA_LIBS)
