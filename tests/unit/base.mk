@@ -47,3 +47,8 @@ unit_tests += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c tests/unit/scratch.c tests/unit/scratch.h
 tests_unit_test_config_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_config_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_documented
+tests_unit_test_documented_SOURCES = tests/unit/test_documented.c
+tests_unit_test_documented_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_documented_LDADD = $(core_libs) $(CMOCKA_LIBS)
