@@ -5,7 +5,8 @@ sink_rabbitmq_parts = plugins/sink-rabbitmq/fault.c plugins/sink-rabbitmq/fault.
 	plugins/sink-rabbitmq/wire.h
 paynotify_sink_rabbitmq_la_SOURCES = $(sink_rabbitmq_parts) plugins/sink-rabbitmq/settings.h \
 	plugins/sink-rabbitmq/tls.c plugins/sink-rabbitmq/tls.h plugins/sink-rabbitmq/stream.c \
-	plugins/sink-rabbitmq/stream.h plugins/sink-rabbitmq/sink.h plugins/sink-rabbitmq/link.c \
+	plugins/sink-rabbitmq/stream.h plugins/sink-rabbitmq/resolve.c plugins/sink-rabbitmq/resolve.h \
+	plugins/sink-rabbitmq/sink.h plugins/sink-rabbitmq/link.c \
 	plugins/sink-rabbitmq/login.c plugins/sink-rabbitmq/topology.c plugins/sink-rabbitmq/publish.c \
 	plugins/sink-rabbitmq/incoming.c plugins/sink-rabbitmq/sink.c plugins/sink-rabbitmq/plugin.c
 paynotify_sink_rabbitmq_la_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE -DPN_VERSION='"$(PACKAGE_VERSION)"' $(RABBITMQ_CFLAGS) \

@@ -29,6 +29,7 @@ void stream_init(struct stream *stream)
 
 void stream_destroy(struct stream *stream)
 {
+    resolve_forget(stream->resolution);
     pthread_mutex_destroy(&stream->lock);
 }
 
@@ -45,6 +46,7 @@ static void set_fd(struct stream *stream, int fd)
 void stream_interrupt(struct stream *stream)
 {
     pthread_mutex_lock(&stream->lock);
+    atomic_store(&stream->interrupted, true);
     if (stream->fd >= 0)
         shutdown(stream->fd, SHUT_RDWR);
     pthread_mutex_unlock(&stream->lock);
@@ -57,6 +59,13 @@ void stream_close(struct stream *stream)
     stream->session = NULL;
     stream->read_wants_write = stream->write_wants_read = false;
     set_fd(stream, -1);
+}
+
+static int gone(struct stream *stream, struct fault *fault)
+{
+    return fault_set(fault, NULL, "%s",
+                     atomic_load(&stream->interrupted) ? "the server gave the connection up"
+                                                       : "the broker closed the connection");
 }
 
 /* poll() that survives signals; true when `entries` has something. */
@@ -129,13 +138,14 @@ static int connect_any(struct stream *stream, const struct addrinfo *list, const
     int count = 0;
     for (const struct addrinfo *each = list; each; each = each->ai_next)
         count++;
-    for (const struct addrinfo *each = list; each; each = each->ai_next, count--) {
+    for (const struct addrinfo *each = list; each && !atomic_load(&stream->interrupted);
+         each = each->ai_next, count--) {
         int64_t now = stream_clock_ms();
         if (connect_one(stream, each, url, now + (deadline_ms - now) / count, fault) == 0)
             return 0;
         stream_close(stream);
     }
-    return -1;
+    return atomic_load(&stream->interrupted) ? gone(stream, fault) : -1;
 }
 
 static int handshake(struct stream *stream, const struct url *url, const struct tls *tls, int64_t deadline_ms,
@@ -163,11 +173,11 @@ static int handshake(struct stream *stream, const struct url *url, const struct 
 int stream_open(struct stream *stream, const struct url *url, const struct tls *tls, int64_t deadline_ms,
                 struct fault *fault)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
-    int failed = getaddrinfo(url->host, url->port, &hints, &list);
-    if (failed)
-        return fault_set(fault, NULL, "cannot resolve %s: %s", url->host, gai_strerror(failed));
-    failed = connect_any(stream, list, url, deadline_ms, fault);
+    struct addrinfo *list;
+    atomic_store(&stream->interrupted, false);
+    if (resolve(&stream->resolution, url, &stream->interrupted, deadline_ms, &list, fault))
+        return -1;
+    int failed = connect_any(stream, list, url, deadline_ms, fault);
     freeaddrinfo(list);
     if (!failed && tls)
         failed = handshake(stream, url, tls, deadline_ms, fault);
@@ -184,8 +194,8 @@ static ssize_t tls_outcome(struct stream *stream, int n, bool *wants_other, int 
     *wants_other = wants == other;
     if (wants == SSL_ERROR_WANT_READ || wants == SSL_ERROR_WANT_WRITE)
         return 0;
-    if (wants == SSL_ERROR_ZERO_RETURN)
-        return fault_set(fault, NULL, "the broker closed the connection");
+    if (wants == SSL_ERROR_ZERO_RETURN || atomic_load(&stream->interrupted))
+        return gone(stream, fault);
     tls_reason(stream->session, reason, sizeof reason);
     return fault_set(fault, NULL, "%s", reason);
 }
@@ -216,7 +226,7 @@ ssize_t stream_read(struct stream *stream, void *ret_bytes, size_t size, struct 
     if (n > 0)
         return n;
     if (n == 0)
-        return fault_set(fault, NULL, "the broker closed the connection");
+        return gone(stream, fault);
     if (errno == EAGAIN || errno == EINTR)
         return 0;
     return fault_set(fault, NULL, "connection lost: %s", strerror(errno));

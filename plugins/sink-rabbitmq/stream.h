@@ -8,10 +8,12 @@
 #define PAYNOTIFY_RABBITMQ_STREAM_H
 
 #include "fault.h"
+#include "resolve.h"
 #include "tls.h"
 #include "url.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +24,8 @@ struct stream {
     pthread_mutex_t lock;
     SSL *session; /* NULL: plain TCP */
     bool read_wants_write, write_wants_read;
+    struct resolution *resolution; /* a question to the name server that is still out */
+    atomic_bool interrupted;
 };
 
 enum stream_event { STREAM_IDLE = 0, STREAM_READY = 1, STREAM_WOKEN = 2 };

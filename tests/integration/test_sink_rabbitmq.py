@@ -359,6 +359,7 @@ def test_interrupt_ends_a_call_that_does_not_come_back(broker, drive):
         while sink.ask("pump 600000", seconds=60) == "ok":
             pass
         assert sink.outcomes() == {"unavailable": 1}
+        assert sink.reasons == ["the server gave the connection up"]
     finally:
         broker.thaw()
 
