@@ -140,13 +140,21 @@ static void copy_sizes(const struct server_settings *settings, struct config_ser
     ret->sink_queue_bytes = settings->sink_queue_bytes;
 }
 
+/* Needed for the other sections even when this one has faults, so that they do not all have one too. */
+static const char *plugin_dir(struct loading *loading, struct ini_section *section)
+{
+    const struct ini_key *key = section ? ini_find(section, "plugin_dir") : NULL;
+    const char *given = key ? path_from(loading, key->value) : NULL;
+    return given ? given : PN_PLUGIN_DIR;
+}
+
 void load_server(struct loading *loading, struct ini_section *section)
 {
     struct section_view view;
     struct config_server *server = &loading->config->server;
     section_open(loading, section, "server", &view);
     const struct server_settings *settings = section_fill(&view, &server_table, NULL);
-    server->plugin_dir = PN_PLUGIN_DIR; /* for the plugins of the other sections, even after faults here */
+    server->plugin_dir = plugin_dir(loading, section);
     if (!settings)
         return;
     copy_sizes(settings, server);
@@ -161,8 +169,6 @@ void load_server(struct loading *loading, struct ini_section *section)
         if (!network_fits(server->trusted_proxies[i]))
             section_fault(&view, "trusted_proxies", "wanted an address or a network such as 10.0.0.0/8, found \"%.80s\"",
                           server->trusted_proxies[i]);
-    if (settings->plugin_dir.len)
-        server->plugin_dir = path_from(loading, settings->plugin_dir.data);
     server->link_key_file = path_from(loading, settings->link_key_file.data); /* its default depends on the store */
     server->ca_file = path_from(loading, settings->ca_file.data);
     if (server->ca_file && access(server->ca_file, R_OK) != 0)
