@@ -94,7 +94,7 @@ struct answer {
     enum answer_trust trust;
     const char *fault;       /* in words, unless signed */
     json_t *node;            /* what is signed, parsed from the signed bytes; set when SIGNED or UNSIGNED. The caller's */
-    struct pn_str node_text; /* the same as it came */
+    struct pn_str node_text; /* the bytes that are signed, or would have to be */
 };
 
 void answer_read(const struct alipay *alipay, struct pn_call *call, const char *method, struct pn_str body,

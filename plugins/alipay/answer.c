@@ -59,19 +59,23 @@ static bool unescape_slashes(const struct alipay *alipay, struct pn_call *call, 
     return true;
 }
 
-/* Alipay escapes slashes and normally signs them so; its own SDK tries the other spelling as well. Both say the same. */
-static bool verify(const struct alipay *alipay, struct pn_call *call, struct pn_str node, const unsigned char *signature,
+/* Alipay escapes slashes and normally signs them so; its own SDK tries the other spelling as well. *node becomes the spelling
+ * that is signed. */
+static bool verify(const struct alipay *alipay, struct pn_call *call, struct pn_str *node, const unsigned char *signature,
                    size_t len)
 {
     struct pn_str plain;
 
-    if (rsa_verify(alipay->alipay_key, node, signature, len))
+    if (rsa_verify(alipay->alipay_key, *node, signature, len))
         return true;
-    return memmem(node.data, node.len, "\\/", 2) && unescape_slashes(alipay, call, node, &plain) &&
-           rsa_verify(alipay->alipay_key, plain, signature, len);
+    if (!memmem(node->data, node->len, "\\/", 2) || !unescape_slashes(alipay, call, *node, &plain) ||
+        !rsa_verify(alipay->alipay_key, plain, signature, len))
+        return false;
+    *node = plain;
+    return true;
 }
 
-static enum answer_trust check_sign(const struct alipay *alipay, struct pn_call *call, const json_t *sign, struct pn_str node,
+static enum answer_trust check_sign(const struct alipay *alipay, struct pn_call *call, const json_t *sign, struct pn_str *node,
                                     const char **ret_fault)
 {
     unsigned char signature[RSA_BYTES_MAX + 2];
@@ -120,16 +124,13 @@ void answer_read(const struct alipay *alipay, struct pn_call *call, const char *
     name = choose_node(root, wanted);
     if (!name || !json_raw_member(body, text.data != body.data, name, &answer.node_text))
         goto out;
-    if (!as_utf8(alipay, call, answer.node_text, &node))
-        goto out;
-    answer.trust = check_sign(alipay, call, json_object_get(root, "sign"), answer.node_text, &answer.fault);
+    answer.trust = check_sign(alipay, call, json_object_get(root, "sign"), &answer.node_text, &answer.fault);
     if (answer.trust != ANSWER_SIGNED && answer.trust != ANSWER_UNSIGNED)
         goto out;
-    answer.node = parse(node);
-    if (!json_is_object(answer.node)) {
-        json_decref(answer.node);
-        answer.node = NULL;
+    answer.node = as_utf8(alipay, call, answer.node_text, &node) ? parse(node) : NULL;
+    if (!answer.node) {
         answer.trust = ANSWER_MALFORMED;
+        answer.fault = "the answer's node is not JSON by itself";
     }
 out:
     json_decref(root);

@@ -62,10 +62,27 @@ static int refuse(const struct reading *reading, int rc, const char *what)
     return alipay_fail(reading->alipay, reading->call, rc, NULL, text);
 }
 
-/* Values that are not strings are kept as JSON text. */
+/* A value that is no string is kept as JSON text. */
+static bool keep_value(const struct reading *reading, const json_t *value, struct pn_str *ret)
+{
+    size_t size;
+    char *text;
+
+    if (json_is_string(value)) {
+        *ret = (struct pn_str){ json_string_value(value), json_string_length(value) };
+        return keep(reading, ret);
+    }
+    size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    text = alipay_alloc(reading->alipay, reading->call, size);
+    if (!text)
+        return false;
+    *ret = (struct pn_str){ text, json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY) };
+    return true;
+}
+
 static int read_fields(const struct reading *reading, struct pn_kv_list *ret_fields)
 {
-    struct pn_kv *fields = alipay_alloc(reading->alipay, reading->call, (json_object_size(reading->node) + 1) * sizeof(*fields));
+    struct pn_kv *fields = alipay_alloc(reading->alipay, reading->call, json_object_size(reading->node) * sizeof(*fields));
     const char *name;
     json_t *value;
     size_t count = 0;
@@ -75,19 +92,8 @@ static int read_fields(const struct reading *reading, struct pn_kv_list *ret_fie
     json_object_foreach(reading->node, name, value) {
         struct pn_kv *field = &fields[count++];
 
-        *field = (struct pn_kv){ str_of(name), { json_string_value(value), json_string_length(value) } };
-        if (!json_is_string(value)) {
-            size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-            char *text = alipay_alloc(reading->alipay, reading->call, size + 1);
-
-            if (!text)
-                return alipay_no_memory(reading->alipay, reading->call);
-            json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY);
-            field->value = (struct pn_str){ text, size };
-        } else if (!keep(reading, &field->value)) {
-            return alipay_no_memory(reading->alipay, reading->call);
-        }
-        if (!keep(reading, &field->name))
+        field->name = str_of(name);
+        if (!keep(reading, &field->name) || !keep_value(reading, value, &field->value))
             return alipay_no_memory(reading->alipay, reading->call);
     }
     *ret_fields = (struct pn_kv_list){ fields, count };
@@ -174,14 +180,11 @@ static int close_refused(const struct reading *reading)
     return refused(reading);
 }
 
-static int read_node(struct reading *reading)
+static int read_node(const struct reading *reading)
 {
     bool succeeded = str_is(string_of(reading->node, "code"), "10000");
     struct pn_str named = string_of(reading->node, "out_trade_no");
 
-    reading->code = string_of(reading->node, "sub_code");
-    if (!reading->code.len)
-        reading->code = string_of(reading->node, "code");
     if ((succeeded || named.len) && !str_eq(named, reading->payment->pay_no))
         return refuse(reading, PN_UNKNOWN, "an answer about another payment");
     switch (reading->payment->operation) {
@@ -194,13 +197,16 @@ static int read_node(struct reading *reading)
     }
 }
 
-/* An unsigned error is still worth reading for a human. */
-static int read_unsigned(struct reading *reading)
+/* An answer without a signature proves nothing, but its words help a human. */
+static int read_answer(struct reading *reading, const struct answer *answer)
 {
-    reading->code = string_of(reading->node, "sub_code");
+    if (!answer->node)
+        return alipay_fail(reading->alipay, reading->call, PN_UNKNOWN, NULL, answer->fault);
+    reading->node = answer->node;
+    reading->code = string_of(answer->node, "sub_code");
     if (!reading->code.len)
-        reading->code = string_of(reading->node, "code");
-    return refuse(reading, PN_UNKNOWN, "the answer is not signed");
+        reading->code = string_of(answer->node, "code");
+    return answer->trust == ANSWER_SIGNED ? read_node(reading) : refuse(reading, PN_UNKNOWN, answer->fault);
 }
 
 int alipay_response(const void *state, struct pn_call *call, const struct pn_payment *payment, uint32_t round,
@@ -224,13 +230,7 @@ int alipay_response(const void *state, struct pn_call *call, const struct pn_pay
     if (!reading.result)
         return alipay_no_memory(alipay, call);
     answer_read(alipay, call, method, response->body, &answer);
-    reading.node = answer.node;
-    if (answer.trust == ANSWER_SIGNED)
-        rc = read_node(&reading);
-    else if (answer.trust == ANSWER_UNSIGNED)
-        rc = read_unsigned(&reading);
-    else
-        rc = alipay_fail(alipay, call, PN_UNKNOWN, NULL, answer.fault);
+    rc = read_answer(&reading, &answer);
     json_decref(answer.node);
     if (rc == PN_OK)
         ret_step->done = reading.result;

@@ -150,7 +150,9 @@ static const char *unwrap(struct pn_str text, struct pn_str *ret_base64, struct 
     struct pn_str label, rest;
 
     if (!from) {
-        *ret_base64 = text;
+        size_t mark = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* what Notepad puts in front */
+
+        *ret_base64 = (struct pn_str){ text.data + mark, text.len - mark };
         return NULL;
     }
     from += sizeof(begin) - 1;

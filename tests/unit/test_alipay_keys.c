@@ -156,6 +156,19 @@ static void bytes_behind_the_key_are_refused(void **test_state)
     assert_refused("alipay_public_key", str_of(longer), "is not a whole RSA key");
 }
 
+static void a_byte_order_mark_in_front_is_passed_over(void **test_state)
+{
+    struct pn_call call;
+    char text[1024];
+    void *state;
+
+    (void)test_state;
+    snprintf(text, sizeof(text), "\xef\xbb\xbf%s\r\n", vectors_key("alipay", "public_spki_base64").data);
+    assert_int_equal(try_open(&call, "alipay_public_key", str_of(text), &state), PN_OK);
+    pn_plugin.channel->close(state);
+    plugin_call_free(&call);
+}
+
 static void identities_are_checked(void **test_state)
 {
     (void)test_state;
@@ -177,6 +190,7 @@ int main(void)
     SUITE_ADD(suite, every_shape_of_alipays_key_opens);
     SUITE_ADD(suite, other_pastes_are_named);
     SUITE_ADD(suite, bytes_behind_the_key_are_refused);
+    SUITE_ADD(suite, a_byte_order_mark_in_front_is_passed_over);
     SUITE_ADD(suite, identities_are_checked);
     failed = suite_run(suite, "alipay keys");
     json_decref(root);

@@ -2,6 +2,7 @@
  * Notices: every case of tests/vectors/alipay-notify.json is judged as recorded, is read into the same fields, gives the same
  * signed text, and gets the right reply. What the books decide (amount, order, merchant) is mirrored here in a few lines.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -364,6 +365,49 @@ static void lack_of_memory_is_the_plugins_fault_not_the_notices(void **state)
     json_decref(root);
 }
 
+/* ---- threads */
+
+struct judge {
+    pthread_t thread;
+    struct pn_str good, bad;
+    int wrong;
+};
+
+static void *judge_many(void *arg)
+{
+    struct judge *judge = arg;
+    struct pn_call call = plugin_call(0);
+
+    for (int i = 0; i < 500; i++) {
+        struct pn_http_incoming incoming = { .size = sizeof(incoming), .body = i % 2 ? judge->good : judge->bad };
+        struct pn_notification notice = { .size = sizeof(notice) };
+        int rc = pn_plugin.channel->notification(channel.state, &call, &incoming, &notice);
+
+        judge->wrong += rc != PN_OK || notice.verdict != (i % 2 ? PN_AUTHENTIC : PN_REFUSED);
+        plugin_call_free(&call);
+    }
+    return NULL;
+}
+
+static void many_threads_share_one_channel(void **state)
+{
+    json_t *root = vectors_load("alipay-notify"), *cases = json_object_get(root, "cases");
+    struct judge judges[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        /* Each thread converts GBK as well, or verifies in vain. */
+        judges[i] = (struct judge){ .good = vector_str(json_array_get(cases, i % 2 ? 23 : 0), "body"),
+                                    .bad = vector_str(json_array_get(cases, 26), "body") };
+        assert_int_equal(pthread_create(&judges[i].thread, NULL, judge_many, &judges[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(judges[i].thread, NULL), 0);
+        assert_int_equal(judges[i].wrong, 0);
+    }
+    json_decref(root);
+}
+
 int main(void)
 {
     json_t *root = vectors_load("alipay-notify");
@@ -380,6 +424,7 @@ int main(void)
     SUITE_ADD(suite, the_payer_and_the_time_of_paying_may_be_missing);
     SUITE_ADD(suite, too_many_parameters_are_refused_before_any_work);
     SUITE_ADD(suite, lack_of_memory_is_the_plugins_fault_not_the_notices);
+    SUITE_ADD(suite, many_threads_share_one_channel);
     failed = suite_run(suite, "alipay notify");
     alipay_channel_close(&channel);
     json_decref(root);
