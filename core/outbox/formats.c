@@ -31,6 +31,11 @@ struct view {
     struct json_span fields[FIELDS];
 };
 
+static bool same(struct json_span a, struct json_span b)
+{
+    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
+}
+
 static bool view_read(struct view *view, const struct event *event)
 {
     struct json_walk walk;
@@ -39,7 +44,7 @@ static bool view_read(struct view *view, const struct event *event)
     json_walk_begin(&walk, event->data, strlen(event->data));
     while (json_walk_next(&walk, &key, &value))
         for (int i = 0; i < FIELDS; i++)
-            if (field_names[i].len == key.len && memcmp(field_names[i].at, key.at, key.len) == 0) {
+            if (same(key, field_names[i])) {
                 view->fields[i] = span_is(value, "null") ? (struct json_span){ 0 } : value;
                 break;
             }
@@ -89,9 +94,11 @@ static bool render_mqmessage(const struct view *view, struct buf *body)
 /* Fields of ours stand in for the provider's of the same name; secrets of the exchange are left out. */
 static bool is_ours_or_left_out(struct json_span key)
 {
-    static const char *const names[] = { "out_trade_no", "pay_no", "return_code", "result_code", "sign", "nonce_str" };
+    static const struct json_span names[] = {
+        NAME("out_trade_no"), NAME("pay_no"), NAME("return_code"), NAME("result_code"), NAME("sign"), NAME("nonce_str"),
+    };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (span_is(key, names[i]))
+        if (same(key, names[i]))
             return true;
     return false;
 }

@@ -60,3 +60,9 @@ tests_unit_test_http_views_SOURCES = tests/unit/test_http_views.c
 tests_unit_test_http_views_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS) $(PNG_CFLAGS) \
 	$(QRENCODE_CFLAGS)
 tests_unit_test_http_views_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_outbox_life
+tests_unit_test_outbox_life_SOURCES = tests/unit/test_outbox_life.c tests/unit/outbox_rig.c tests/unit/outbox_rig.h \
+	tests/unit/broker.c tests/unit/broker.h tests/plugins/scripted_sink.h
+tests_unit_test_outbox_life_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SQLITE_CFLAGS)
+tests_unit_test_outbox_life_LDADD = $(core_libs) $(CMOCKA_LIBS)

@@ -208,3 +208,14 @@ void rig_await_pending(struct rig *rig, int64_t pending)
 {
     rig_await_number(rig, "SELECT count(*) FROM outbox", pending);
 }
+
+void rig_await_up(struct rig *rig, size_t sink)
+{
+    struct sink_status status[RIG_SINKS_MAX];
+    for (int64_t until = mono_ms() + PATIENCE_MS; mono_ms() < until; (void)poll(NULL, 0, 1)) {
+        outbox_sink_status(rig->outbox, status, RIG_SINKS_MAX);
+        if (status[sink].state == SINK_UP)
+            return;
+    }
+    fail_msg("the sink does not come up: %s", status[sink].reason);
+}

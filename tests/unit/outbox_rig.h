@@ -28,6 +28,8 @@ void rig_stop(struct rig *rig, int64_t drain_ms);
 void rig_close(struct rig *rig);
 void rig_remove(const struct rig *rig); /* the files; rig_close does it too */
 
+void rig_await_up(struct rig *rig, size_t sink);
+
 /* Commits `count` events in one transaction, with ids from first_id on, and hands them over. `order` 0: an order each;
  * otherwise all of that order, chained behind `predecessor`. */
 void rig_commit(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor);

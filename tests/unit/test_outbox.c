@@ -1,6 +1,6 @@
 /*
- * The outbox as a whole: a real store, a real loaded sink, a broker that does what a test says. Every test ends with
- * rig_close, which checks that no reservation and no slot is left behind.
+ * The outbox at work: a real store, a real loaded sink, a broker that does what a test says. Every test ends with
+ * rig_close, which checks that no reservation and no slot is left behind. test_outbox_life.c has leases, stops and crashes.
  */
 #include "config.h"
 
@@ -10,15 +10,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "store/node.h"
 #include "unit/outbox_rig.h"
 
 static struct rig rig;
@@ -46,17 +40,6 @@ static int shut(void **state)
     return 0;
 }
 
-static void await_up(size_t sink)
-{
-    struct sink_status status[RIG_SINKS_MAX];
-    for (int64_t until = mono_ms() + 60000; mono_ms() < until; (void)poll(NULL, 0, 1)) {
-        outbox_sink_status(rig.outbox, status, RIG_SINKS_MAX);
-        if (status[sink].state == SINK_UP)
-            return;
-    }
-    fail_msg("the sink does not come up: %s", status[sink].reason);
-}
-
 static size_t times_submitted(const struct broker *b, int64_t id)
 {
     size_t times = 0;
@@ -70,7 +53,7 @@ static size_t times_submitted(const struct broker *b, int64_t id)
 static void every_committed_event_is_delivered_once(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     rig_commit(&rig, 1, 300, 0, 0);
     rig_commit(&rig, 301, 1, 0, 0);
     assert_true(broker_await_delivered(broker, 301));
@@ -83,7 +66,7 @@ static void every_committed_event_is_delivered_once(void **state)
 static void the_window_is_used_and_confirms_come_in_any_order(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     broker_change(broker, (broker->hold = true, broker->backwards = true, broker->window = 64));
     rig_commit(&rig, 1, 100, 0, 0);
     assert_true(broker_await_count(broker, 64));
@@ -96,7 +79,7 @@ static void the_window_is_used_and_confirms_come_in_any_order(void **state)
 static void what_is_planned_and_not_committed_gives_its_room_back(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     struct relay *relay = &rig.outbox->relays[0];
     struct arena *arena = arena_new(0);
     const struct event event = { .event_id = 1, .type = "payment.succeeded", .app = "shop", .data = "{}" };
@@ -121,7 +104,7 @@ static void a_full_queue_leaves_rows_to_the_claim(void **state)
     (void)state;
     rig.config.server.sink_queue_events = 8;
     rig_start(&rig);
-    await_up(0);
+    rig_await_up(&rig, 0);
     broker_change(broker, broker->hold = true);
     rig_commit(&rig, 1, 100, 0, 0);
     assert_true(broker_await_count(broker, 8));
@@ -142,8 +125,8 @@ static void two_sinks_get_what_they_want_of_one_event(void **state)
     rig.sinks[1].apps = apps;
     rig.sinks[1].app_count = 2;
     rig_start(&rig);
-    await_up(0);
-    await_up(1);
+    rig_await_up(&rig, 0);
+    rig_await_up(&rig, 1);
     rig_commit(&rig, 1, 200, 0, 0); /* odd ones are 60201 */
     assert_true(broker_await_delivered(&rig.brokers[0], 200));
     assert_true(broker_await_delivered(&rig.brokers[1], 100));
@@ -158,8 +141,8 @@ static void a_slow_sink_does_not_hold_up_another(void **state)
     rig_open(&rig, 2);
     rig.config.server.sink_queue_events = 16;
     rig_start(&rig);
-    await_up(0);
-    await_up(1);
+    rig_await_up(&rig, 0);
+    rig_await_up(&rig, 1);
     broker_change(broker, broker->hold = true);
     for (int64_t id = 1; id <= 500; id += 50)
         rig_commit(&rig, id, 50, 0, 0);
@@ -175,7 +158,7 @@ static void a_slow_sink_does_not_hold_up_another(void **state)
 static void events_of_one_order_wait_for_each_other_and_for_nobody_else(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     broker_change(broker, broker->hold = true);
     rig_commit(&rig, 1, 3, 77, 0);
     rig_commit(&rig, 10, 1, 0, 0);
@@ -203,7 +186,7 @@ static int reject_the_first(struct broker *b, const struct message *message)
 static void a_dead_letter_frees_its_successors(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     broker_change(broker, broker->decide = reject_the_first);
     rig_commit(&rig, 1, 2, 77, 0);
     assert_true(broker_await_delivered(broker, 1));
@@ -224,7 +207,7 @@ static int retry_twice(struct broker *b, const struct message *message)
 static void a_retry_counts_its_attempts(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     broker_change(broker, broker->decide = retry_twice);
     rig_commit(&rig, 1, 1, 0, 0);
     assert_true(broker_await_delivered(broker, 1));
@@ -236,7 +219,7 @@ static void a_retry_counts_its_attempts(void **state)
 static void nothing_is_lost_and_no_attempt_charged_when_the_sink_goes_down_in_the_middle(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     for (int round = 0; round < 5; round++) {
         broker_change(broker, (broker->break_after = broker->count + 50, broker->window = 20));
         rig_commit(&rig, 1 + round * 200, 200, 0, 0);
@@ -286,7 +269,7 @@ static void a_paused_sink_keeps_its_rows(void **state)
 static void tickets_that_are_not_in_flight_change_nothing(void **state)
 {
     (void)state;
-    await_up(0);
+    rig_await_up(&rig, 0);
     broker_change(broker, broker->hold = true);
     rig_commit(&rig, 1, 1, 0, 0);
     assert_true(broker_await_count(broker, 1));
@@ -319,221 +302,9 @@ static void a_sink_that_cannot_be_opened_stops_the_start(void **state)
     outbox_free(outbox);
 }
 
-/* ---- the store */
-
-static void outcomes_wait_while_the_store_is_locked(void **state)
-{
-    (void)state;
-    await_up(0);
-    broker_change(broker, broker->hold = true);
-    rig_commit(&rig, 1, 100, 0, 0);
-    assert_true(broker_await_count(broker, 100));
-    struct sqlite3 *lock = rig_lock(&rig);
-    broker_change(broker, broker->hold = false);
-    assert_true(broker_await_delivered(broker, 100));
-    struct metric *backlog = metric_gauge("paynotify_completion_backlog", NULL, "");
-    (void)poll(NULL, 0, 50);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 0);
-    rig_unlock(lock);
-    rig_await_pending(&rig, 0);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 100);
-    while (atomic_load(&backlog->value) != 0)
-        (void)poll(NULL, 0, 1);
-}
-
-/* ---- leases and fences */
-
-static enum rc take_away(struct tx *tx, void *arg, struct error *err)
-{
-    size_t count;
-    struct outbox_claimed *rows;
-    bool more;
-    enum rc rc = outbox_release(tx, rig.incarnation, &count, err);
-    return rc ? rc : outbox_claim(tx, "sink0", 10, 999, 60000, arg, &rows, &count, &more, err);
-}
-
-static void a_row_that_somebody_else_has_taken_is_left_alone(void **state)
-{
-    (void)state;
-    await_up(0);
-    broker_change(broker, broker->hold = true);
-    rig_commit(&rig, 1, 1, 0, 0);
-    assert_true(broker_await_count(broker, 1));
-    struct arena *arena = arena_new(0);
-    rig_write(&rig, take_away, arena);
-    arena_free(arena);
-    broker_change(broker, broker->hold = false);
-    assert_true(broker_await_delivered(broker, 1));
-    rig_stop(&rig, 1000);
-    assert_int_equal(rig_number(&rig, "SELECT claim FROM outbox"), 999);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), 0);
-}
-
-struct late_commit {
-    struct event event;
-    struct outbox_row *rows;
-    size_t count;
-};
-
-static enum rc late_tx(struct tx *tx, void *arg, struct error *err)
-{
-    struct late_commit *late = arg;
-    struct settle_writes writes = { .events = &late->event, .event_count = 1, .outbox = late->rows, .outbox_count = late->count };
-    return settle_store(tx, &writes, err);
-}
-
-static enum rc release_tx(struct tx *tx, void *arg, struct error *err)
-{
-    (void)arg;
-    size_t count;
-    return outbox_release(tx, rig.incarnation, &count, err);
-}
-
-static void a_lease_that_ends_soon_is_not_trusted(void **state)
-{
-    (void)state;
-    await_up(0);
-    struct arena *arena = arena_new(0);
-    struct late_commit late = { .event = { .event_id = 1, .type = "payment.succeeded", .app = "shop", .order_id = 1, .data = "{}" } };
-    outbox_plan(rig.outbox, &late.event, arena, &late.rows, &late.count);
-    assert_true(late.rows[0].leased);
-    late.rows[0].planned_at -= LEASE_MS - LEASE_MARGIN_MS + 1; /* as if the commit had taken that long */
-    rig_write(&rig, late_tx, &late);
-    outbox_committed(rig.outbox, &late.event, 1, late.rows, late.count);
-    struct relay *relay = &rig.outbox->relays[0];
-    while (relay->held_events > 0)
-        (void)poll(NULL, 0, 1);
-    assert_int_equal(broker->count, 0);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim <> 0"), 1);
-    rig_write(&rig, release_tx, NULL);
-    assert_true(broker_await_delivered(broker, 1));
-    rig_await_pending(&rig, 0);
-    arena_free(arena);
-}
-
-/* ---- stopping, crashing */
-
-static void stopping_waits_for_confirms_and_releases_the_rest(void **state)
-{
-    (void)state;
-    await_up(0);
-    broker_change(broker, (broker->hold = true, broker->window = 10));
-    rig_commit(&rig, 1, 50, 0, 0);
-    assert_true(broker_await_count(broker, 10));
-    rig_stop(&rig, 20);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim = 0 AND attempts = 0 AND due_at < 9e18"), 50);
-    broker_change(broker, (broker->hold = false, broker->window = 1000));
-    rig_start(&rig);
-    assert_true(broker_await_delivered(broker, 50));
-    rig_stop(&rig, 5000);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox"), 0);
-}
-
-static void *confirm_soon(void *arg)
-{
-    (void)arg;
-    while (atomic_load(&rig.outbox->relays[0].state) != RELAY_STOPPED)
-        (void)poll(NULL, 0, 1);
-    broker_change(broker, broker->hold = false);
-    return NULL;
-}
-
-static void confirms_that_come_while_stopping_are_written(void **state)
-{
-    (void)state;
-    pthread_t thread;
-    await_up(0);
-    broker_change(broker, broker->hold = true);
-    rig_commit(&rig, 1, 50, 0, 0);
-    assert_true(broker_await_count(broker, 50));
-    assert_int_equal(pthread_create(&thread, NULL, confirm_soon, NULL), 0);
-    rig_stop(&rig, 30000);
-    pthread_join(thread, NULL);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox"), 0);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history WHERE delivered = 1"), 50);
-}
-
-static void stopping_interrupts_a_call_that_hangs(void **state)
-{
-    (void)state;
-    await_up(0);
-    broker_change(broker, broker->hang = true);
-    rig_stop(&rig, 100);
-    assert_int_equal(broker->interrupts, 1);
-}
-
-/* The child holds leased rows in flight and is killed: what it held is due as soon as its node comes back. */
-static void crash_child(int ready_fd)
-{
-    struct node *node;
-    struct error err = { 0 };
-    rig_open(&rig, 1);
-    if (node_start(rig.store, "127.0.0.1:1", &node, &err) != RC_OK)
-        _exit(2);
-    rig.incarnation = node_incarnation(node) - 1;
-    rig_start(&rig);
-    await_up(0);
-    broker_change(broker, broker->hold = true);
-    rig_commit(&rig, 1, 200, 0, 0);
-    if (!broker_await_count(broker, 200) || write(ready_fd, rig.dir, sizeof rig.dir) < 0)
-        _exit(3);
-    for (;;)
-        pause();
-}
-
-static void after_a_crash_the_restart_releases_at_once(void **state)
-{
-    (void)state;
-    int ready[2], status;
-    assert_int_equal(pipe(ready), 0);
-    pid_t child = fork();
-    if (child == 0)
-        crash_child(ready[1]);
-    char dir[sizeof rig.dir];
-    assert_int_equal(read(ready[0], dir, sizeof dir), sizeof dir);
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
-    close(ready[0]);
-    close(ready[1]);
-
-    rig_open(&rig, 1);
-    store_close(rig.store);
-    (void)snprintf(rig.url, sizeof rig.url, "sqlite:%s/db", dir);
-    struct error err = { 0 };
-    struct node *node;
-    assert_int_equal(store_open(&(struct store_options){ .url = rig.url, .connections = 2, .statement_timeout_ms = 5000 }, &rig.store, &err), RC_OK);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim <> 0"), 200);
-    assert_int_equal(node_start(rig.store, "127.0.0.1:1", &node, &err), RC_OK);
-    rig.incarnation = node_incarnation(node) - 1;
-    rig_start(&rig);
-    assert_true(broker_await_delivered(broker, 200));
-    rig_await_pending(&rig, 0);
-    rig_stop(&rig, 1000);
-    node_stop(node);
-    rig_close(&rig);
-    (void)snprintf(rig.dir, sizeof rig.dir, "%s", dir);
-    rig_remove(&rig);
-}
-
-/* ---- many */
-
-static void a_hundred_thousand_deliveries_through_memory(void **state)
-{
-    (void)state;
-    enum { EVENTS = 100000, BATCH = 250 };
-    await_up(0);
-    for (int64_t id = 1; id <= EVENTS; id += BATCH)
-        rig_commit(&rig, id, BATCH, 0, 0);
-    assert_true(broker_await_delivered(broker, EVENTS));
-    rig_await_pending(&rig, 0);
-    assert_int_equal(rig_number(&rig, "SELECT count(*) FROM delivery_history"), EVENTS);
-    assert_int_equal(broker->count, EVENTS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(after_a_crash_the_restart_releases_at_once),
         cmocka_unit_test_setup_teardown(every_committed_event_is_delivered_once, open_one, shut),
         cmocka_unit_test_setup_teardown(the_window_is_used_and_confirms_come_in_any_order, open_one, shut),
         cmocka_unit_test_setup_teardown(what_is_planned_and_not_committed_gives_its_room_back, open_one, shut),
@@ -548,13 +319,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_paused_sink_keeps_its_rows, open_stopped, shut),
         cmocka_unit_test_setup_teardown(tickets_that_are_not_in_flight_change_nothing, open_one, shut),
         cmocka_unit_test_teardown(a_sink_that_cannot_be_opened_stops_the_start, shut),
-        cmocka_unit_test_setup_teardown(outcomes_wait_while_the_store_is_locked, open_one, shut),
-        cmocka_unit_test_setup_teardown(a_row_that_somebody_else_has_taken_is_left_alone, open_one, shut),
-        cmocka_unit_test_setup_teardown(a_lease_that_ends_soon_is_not_trusted, open_one, shut),
-        cmocka_unit_test_setup_teardown(stopping_waits_for_confirms_and_releases_the_rest, open_one, shut),
-        cmocka_unit_test_setup_teardown(confirms_that_come_while_stopping_are_written, open_one, shut),
-        cmocka_unit_test_setup_teardown(stopping_interrupts_a_call_that_hangs, open_one, shut),
-        cmocka_unit_test_setup_teardown(a_hundred_thousand_deliveries_through_memory, open_one, shut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
