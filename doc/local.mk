@@ -3,3 +3,5 @@ dist_man_MANS += doc/man/paynotify-alipay.7
 EXTRA_DIST += doc/architecture.md
 dist_man_MANS += doc/man/paynotify-sink-rabbitmq.7
 dist_man_MANS += doc/man/paynotify.conf.5
+
+EXTRA_DIST += doc/openapi.yaml

@@ -7,6 +7,7 @@ integration_tests = \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery_faults.py \
 	tests/integration/test_idempotence.py \
+	tests/integration/test_openapi.py \
 	tests/integration/test_names.py \
 	tests/integration/test_path.py \
 	tests/integration/test_sandbox.py \
@@ -21,6 +22,7 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/notices.py \
 	tests/integration/paynotifyd.py \
 	tests/integration/sandbox.py \
+	tests/integration/schema.py \
 	tests/integration/tap.py \
 	tests/integration/waiting.py
 
