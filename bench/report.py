@@ -1,0 +1,99 @@
+"""Turns what run.py measured into figures for the terminal and ratios for doc/benchmarks.md."""
+
+import statistics
+
+
+def median(rounds, *path):
+    values = []
+    for value in rounds:
+        for name in path:
+            value = value[name]
+        values.append(value)
+    return statistics.median(values)
+
+
+def summary(results, kind):
+    """The medians of one store, by name."""
+    store = results["stores"][kind]
+    rounds, count = store["rounds"], results["count"]
+    figures = {
+        "paused": median(rounds["paused"], "rate"), "relaying": median(rounds["relaying"], "in_queue_rate"),
+        "drained": median(rounds["drained"], "rate"), "publisher": median(rounds["publisher"], "rate"),
+        "p50_us": median(rounds["relaying"], "p50_us"), "p99_us": median(rounds["relaying"], "p99_us"),
+        "paused_p50_us": median(rounds["paused"], "p50_us"), "paused_p99_us": median(rounds["paused"], "p99_us"),
+        "paced_p50_us": store["paced"]["p50_us"], "paced_p99_us": store["paced"]["p99_us"],
+        "bare_commit_us": store["paced"]["bare_commit_p50_us"], "idle_mib": store["idle_kib"] / 1024,
+        "cpu": {name: median(rounds["relaying"], "cpu", name) * 1e6 / count for name in rounds["relaying"][0]["cpu"]},
+        "paused_cpu": {name: median(rounds["paused"], "cpu", name) * 1e6 / count for name in rounds["paused"][0]["cpu"]},
+    }
+    if rounds["pgbench"]:
+        figures["pgbench"] = median(rounds["pgbench"], "rate")
+    return figures
+
+
+def figures(results):
+    lines = []
+    for kind in results["stores"]:
+        f = summary(results, kind)
+        lines += [f"{kind}",
+                  f"  settled/s, sinks paused       {f['paused']:10.0f}   p50 {f['paused_p50_us']:.0f} µs, p99 {f['paused_p99_us']:.0f} µs",
+                  f"  settled and in the queue/s    {f['relaying']:10.0f}   p50 {f['p50_us']:.0f} µs, p99 {f['p99_us']:.0f} µs",
+                  f"  relay alone, messages/s       {f['drained']:10.0f}",
+                  f"  bare publisher, messages/s    {f['publisher']:10.0f}"]
+        if "pgbench" in f:
+            lines.append(f"  pgbench, transactions/s       {f['pgbench']:10.0f}")
+        lines += [f"  paced at {results['paced_rate']}/s               p50 {f['paced_p50_us']:.0f} µs, p99 {f['paced_p99_us']:.0f} µs;"
+                  f" bare commit p50 {f['bare_commit_us']:.0f} µs",
+                  "  CPU per notification          " + ", ".join(f"{name} {us:.0f} µs" for name, us in f["cpu"].items()),
+                  "    with sinks paused           " + ", ".join(f"{name} {us:.0f} µs" for name, us in f["paused_cpu"].items()),
+                  f"  idle resident memory          {f['idle_mib']:10.1f} MiB"]
+    return "\n".join(lines)
+
+
+def row(what, wanted, aim, reached, good):
+    return f"| {what} | {wanted} | {aim} | {reached} | {'yes' if good else '**no**'} |"
+
+
+def goals(f):
+    """The rows of the table of goals: PostgreSQL, everything on the same processors."""
+    relaying, paused = f["relaying"] / f["pgbench"], f["paused"] / f["pgbench"]
+    drained, tail = f["drained"] / f["publisher"], f["paced_p99_us"] / f["bare_commit_us"]
+    cpu = f["cpu"]["paynotifyd"]
+    return [row("settled and in the queue, against pgbench", "≥ 1.0 ×", "1.6 ×", f"{relaying:.2f} ×", relaying >= 1.0),
+            row("settled with sinks paused, against pgbench", "≥ 2 ×", "3 ×", f"{paused:.2f} ×", paused >= 2),
+            row("relay alone, against the bare publisher", "≥ 0.7 ×", "0.9 ×", f"{drained:.2f} ×", drained >= 0.7),
+            row("the server's CPU per notification, relay included", "≤ 70 µs", "45 µs", f"{cpu:.0f} µs", cpu <= 70),
+            row("p99 paced at 1,000/s, against the p50 of a bare commit", "< 10 ×", "", f"{tail:.1f} ×", tail < 10),
+            row("idle resident memory", "< 25 MiB", "", f"{f['idle_mib']:.1f} MiB", f["idle_mib"] < 25)]
+
+
+def stores_table(results):
+    lines = ["| against its yardstick | " + " | ".join(results["stores"]) + " |", "| --- |" + " --- |" * len(results["stores"])]
+    base = summary(results, "PostgreSQL")["pgbench"]
+    all_figures = [summary(results, kind) for kind in results["stores"]]
+
+    def line(what, value):
+        lines.append(f"| {what} | " + " | ".join(value(f) for f in all_figures) + " |")
+    line("settled with sinks paused / pgbench", lambda f: f"{f['paused'] / base:.2f} ×")
+    line("settled and in the queue / pgbench", lambda f: f"{f['relaying'] / base:.2f} ×")
+    line("relay alone / bare publisher", lambda f: f"{f['drained'] / f['publisher']:.2f} ×")
+    line("p99 / p50 of an answer under full load", lambda f: f"{f['p99_us'] / f['p50_us']:.1f} ×")
+    line("paced: p99 / p50 of a bare commit", lambda f: f"{f['paced_p99_us'] / f['bare_commit_us']:.1f} ×")
+    line("CPU per notification, paynotifyd", lambda f: f"{f['cpu']['paynotifyd']:.0f} µs")
+    line("CPU per notification, database", lambda f: f"{f['cpu']['postgres']:.0f} µs" if f["cpu"]["postgres"] else "in paynotifyd")
+    line("CPU per notification, broker", lambda f: f"{f['cpu']['rabbitmq']:.0f} µs")
+    line("idle resident memory", lambda f: f"{f['idle_mib']:.1f} MiB")
+    return lines
+
+
+def markdown(results):
+    head = ["| PostgreSQL | wanted | aim | reached | met |", "| --- | --- | --- | --- | --- |"]
+    text = ["# What it costs", "",
+            "Written by `make bench`. Rates depend on the machine and are of no use elsewhere, so this page gives what each one is in",
+            "relation to a yardstick of the same run: pgbench with the settlement's transaction one at a time in three statements with",
+            f"{results['connections']} clients, and a bare rabbitmq-c publisher with a window of 1000. Everything, load driver included, shared",
+            f"two cores. {results['count']} signed notifications per round over {results['connections']} connections, each sent once;",
+            f"medians of {results['rounds']} rounds. `make bench` prints the absolute figures.", "", "## Goals", ""]
+    text += head + goals(summary(results, "PostgreSQL"))
+    text += ["", "## Both stores", ""] + stores_table(results) + [""]
+    return "\n".join(text)
