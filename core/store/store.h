@@ -6,6 +6,8 @@
  * thread that commits several together; on PostgreSQL a write takes a connection of its lane.
  * Texts handed in are UTF-8 without NUL. Texts handed out live in the given arena. Times are UTC ms, and the database's
  * clock writes them unless a parameter says otherwise. Money is minor units.
+ * Leases and due times count from the statement that writes them: whoever measures a lease by its own monotonic clock
+ * starts before the call.
  */
 #ifndef PN_STORE_STORE_H
 #define PN_STORE_STORE_H
@@ -46,7 +48,10 @@ enum lane { LANE_SETTLE, LANE_COMPLETE, LANE_POLL, LANE_WORK };
 /*
  * Runs fn in a transaction and commits it. fn may run more than once (serialization failures and deadlocks are retried
  * up to 5 times), so it must write its results afresh each time and must not act outside the transaction. When fn fails,
- * everything is rolled back and its rc is returned.
+ * everything is rolled back and its rc is returned; RC_RETRY of fn counts as a lost race. A statement that failed spoils the
+ * transaction, except where the operation says which code it gives (RC_NOT_FOUND, RC_CONFLICT, RC_EXISTS of an insert).
+ * How long: on PostgreSQL at most statement_timeout_ms, settlements at most 3 s, connecting and retries included. On SQLite
+ * that bounds the wait for the writer; a job that runs is waited for.
  * RC_OK          committed, durable (LANE_COMPLETE on PostgreSQL: may be lost in a crash of the database server)
  * RC_UNAVAILABLE certainly not committed: no connection
  * RC_UNKNOWN     the connection was lost at COMMIT
@@ -55,6 +60,7 @@ enum lane { LANE_SETTLE, LANE_COMPLETE, LANE_POLL, LANE_WORK };
  */
 typedef enum rc (*tx_fn)(struct tx *tx, void *arg, struct error *err);
 enum rc store_write(struct store *store, enum lane lane, tx_fn fn, void *arg, struct error *err);
+/* fn sees one moment of the books throughout. */
 enum rc store_read(struct store *store, tx_fn fn, void *arg, struct error *err);
 
 enum rc tx_now(struct tx *tx, int64_t *ret_ms, struct error *err); /* the database's clock */
@@ -99,8 +105,8 @@ enum rc order_lines(struct tx *tx, int64_t order_id, struct arena *arena, struct
 enum rc order_set_closing(struct tx *tx, int64_t order_id, struct error *err);
 /* unpaid or closing → closed, closed_at = now, last_event = event. RC_CONFLICT otherwise. */
 enum rc order_set_closed(struct tx *tx, int64_t order_id, int64_t event_id, struct error *err);
-/* closed → paid, for a late payment that is accepted. RC_CONFLICT when not closed; RC_EXISTS when a newer open order has
- * the number. */
+/* closed → paid, for a late payment that is accepted; the record pay_no needs no review any more. RC_CONFLICT when not closed;
+ * RC_EXISTS when a newer open order has the number. */
 enum rc order_set_accepted(struct tx *tx, int64_t order_id, int64_t pay_no, int64_t paid_at, int64_t event_id, struct error *err);
 
 struct order_filter {
@@ -160,7 +166,8 @@ enum rc record_list(struct tx *tx, const struct record_filter *filter, struct ar
 /* ---------------------------------------------------------------------------------------------------- settlement */
 
 /* Locks the orders of these pay_nos in order of order_id, then, in a second statement, reads all records of them.
- * Numbers that do not exist are simply not in the answer. Both arrays are sorted by id. */
+ * Numbers that do not exist are simply not in the answer. Both arrays are sorted by id. The records come without params and
+ * prepay, which are long and decide nothing. */
 enum rc settle_load(struct tx *tx, const int64_t *pay_nos, size_t count, struct arena *arena, struct order **ret_orders,
                     size_t *ret_order_count, struct pay_record **ret_records, size_t *ret_record_count, struct error *err);
 
@@ -169,7 +176,7 @@ struct record_change {
     enum payment_status from, to;
     const char *trade_no, *payer; /* NULL: unchanged */
     int64_t paid_at;              /* 0: unchanged */
-    bool needs_review;
+    bool needs_review;            /* true sets it; false leaves it */
 };
 struct order_change {
     int64_t order_id;
@@ -216,7 +223,8 @@ struct audit {
 };
 
 /* Everything that a batch of decisions writes, as few statements as the store can. Each change is conditional on `from`;
- * RC_RETRY when one did not meet it. Order: records, orders, events, outbox (sets `chained`), audits, schedule. */
+ * RC_RETRY when one did not meet it. Several changes of one row apply in the order given. Order: records, orders, events,
+ * outbox (sets `chained`), audits, schedule. */
 struct settle_writes {
     const struct record_change *records;
     size_t record_count;
@@ -242,7 +250,7 @@ struct outbox_claimed {
 };
 
 /* Takes up to `limit` rows of `sink` that are due, oldest first, and moves their due_at to now + lease_ms under `claim`.
- * *ret_more is true when more are due. */
+ * *ret_more is true when more may be due: the limit was reached. */
 enum rc outbox_claim(struct tx *tx, const char *sink, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
                      struct outbox_claimed **ret, size_t *ret_count, bool *ret_more, struct error *err);
 

@@ -117,6 +117,21 @@ static void settlements_are_durable_whatever_the_server_defaults_to(void **state
     postgres_sql("ALTER DATABASE paynotify RESET synchronous_commit");
 }
 
+/* As behind a connection pooler, or after DISCARD: the statements are gone, the connection stands. */
+static const struct sql deallocate = { .name = "test_deallocate", .text = "DEALLOCATE ALL" };
+TX(forget_statements, void, (void)a; return tx_exec(tx, &deallocate, NULL, 0, NULL, err);)
+
+static void session_that_lost_its_statements_is_replaced(void **state)
+{
+    (void)state;
+    struct store *other = open_again(&(struct store_options){ .url = test_url(), .connections = 1 });
+    struct order order = new_order(), next = new_order();
+    assert_int_equal(store_write(other, LANE_WORK, insert, &order, NULL), RC_OK);
+    store_write(other, LANE_WORK, forget_statements, NULL, NULL); /* its COMMIT is among what is gone */
+    assert_int_equal(store_write(other, LANE_WORK, insert, &next, NULL), RC_OK);
+    store_close(other);
+}
+
 /* An update that touches an indexed column cannot be HOT. */
 static void no_index_holds_what_a_settlement_changes(void **state)
 {
@@ -204,6 +219,7 @@ const struct CMUnitTest pg_tests[] = {
     cmocka_unit_test(deadlock_is_run_again),
     cmocka_unit_test(follow_up_is_never_left_behind_by_its_predecessor),
     cmocka_unit_test(settlements_are_durable_whatever_the_server_defaults_to),
+    cmocka_unit_test(session_that_lost_its_statements_is_replaced),
     cmocka_unit_test(no_index_holds_what_a_settlement_changes),
     cmocka_unit_test(other_host_of_the_url_serves_when_the_first_does_not),
     cmocka_unit_test(restart_of_the_server_is_not_even_noticed),

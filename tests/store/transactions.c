@@ -106,16 +106,21 @@ static void *count_up(void *arg)
     return NULL;
 }
 
-TX(get_version, int64_t, const char *data; size_t len; int64_t refresh_at; const char *channel = arena_strdup(arena, "count");
-   return memory_get(tx, channel, arena, &data, &len, a, &refresh_at, err);)
+struct reading {
+    const char *channel;
+    int64_t version;
+};
+TX(get_version, struct reading, const char *data; size_t len; int64_t refresh_at;
+   return memory_get(tx, a->channel, arena, &data, &len, &a->version, &refresh_at, err);)
 
 static void eight_writers_lose_no_update(void **state)
 {
     (void)state;
     pthread_t threads[WRITERS];
     struct counter counters[WRITERS];
+    struct reading reading = { .channel = new_name("count") };
     for (int i = 0; i < WRITERS; i++) {
-        counters[i] = (struct counter){ .channel = "count", .arena = arena_new(0) };
+        counters[i] = (struct counter){ .channel = reading.channel, .arena = arena_new(0) };
         assert_int_equal(pthread_create(&threads[i], NULL, count_up, &counters[i]), 0);
     }
     for (int i = 0; i < WRITERS; i++) {
@@ -123,9 +128,8 @@ static void eight_writers_lose_no_update(void **state)
         arena_free(counters[i].arena);
         assert_int_equal(counters[i].rc, RC_OK);
     }
-    int64_t version = 0;
-    read_ok(get_version, &version);
-    assert_int_equal(version, WRITERS * INCREMENTS);
+    read_ok(get_version, &reading);
+    assert_int_equal(reading.version, WRITERS * INCREMENTS);
 }
 
 /* Failing and succeeding jobs at once: on SQLite they share transactions, and only the failing ones are undone. */

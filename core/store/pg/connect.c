@@ -138,9 +138,13 @@ static const char session[] =
     "set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false), "
     "set_config('client_min_messages', 'error', false)";
 
-static enum rc set_up(const struct pg_store *store, const struct pg_conn *conn, PGconn *pg, int64_t deadline_ms, struct error *err)
+static enum rc set_up(const struct pg_conn *conn, PGconn *pg, int64_t deadline_ms, struct error *err)
 {
-    const char *values[] = { store->timeout_text, store->idle_text, conn->durable ? "on" : "off" };
+    char timeout[24], idle[24];
+    /* The server gives up a little earlier than we do: its clean error keeps the connection. */
+    snprintf(timeout, sizeof timeout, "%lld", (long long)(conn->timeout_ms * 9 / 10));
+    snprintf(idle, sizeof idle, "%lld", (long long)(conn->timeout_ms * 2));
+    const char *values[] = { timeout, idle, conn->durable ? "on" : "off" };
     PGresult *result = NULL;
     enum rc rc = pg_simple(pg, session, values, 3, deadline_ms, &result, err);
     if (rc != RC_OK)
@@ -165,7 +169,7 @@ enum rc pg_connect(struct pg_store *store, struct pg_conn *conn, int64_t deadlin
         int64_t now_ms = mono_ms(), share_ms = (deadline_ms - now_ms) / (int64_t)(store->target_count - i);
         PGconn *pg = NULL;
         rc = connect_one(&store->targets[index], now_ms + share_ms, &pg, err);
-        if (rc == RC_OK && (rc = set_up(store, conn, pg, now_ms + share_ms, err)) != RC_OK)
+        if (rc == RC_OK && (rc = set_up(conn, pg, now_ms + share_ms, err)) != RC_OK)
             PQfinish(pg);
         if (rc != RC_OK)
             continue;

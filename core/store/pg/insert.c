@@ -28,7 +28,7 @@ static const struct sql insert_behind = {
             "AS n (event_id, sink, order_id, predecessor, claim, lease_ms)), "
             "pending AS MATERIALIZED (SELECT o.event_id, o.sink FROM n JOIN outbox AS o ON o.event_id = n.predecessor "
             "AND o.sink = n.sink FOR KEY SHARE OF o), "
-            "placed AS (SELECT n.*, EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = n.predecessor AND p.sink = n.sink) "
+            "placed AS MATERIALIZED (SELECT n.*, EXISTS (SELECT 1 FROM pending AS p WHERE p.event_id = n.predecessor AND p.sink = n.sink) "
             "AS waits FROM n) "
             "INSERT INTO outbox (event_id, sink, order_id, due_at, claim, waits_for, created_at) "
             "SELECT event_id, sink, order_id, CASE WHEN waits THEN 9223372036854775807 ELSE pn_now_ms() + lease_ms END, "

@@ -67,6 +67,7 @@ enum rc pg_migrate(struct pg_store *store, struct error *err)
     if (conn == NULL)
         return error_set(err, RC_NOMEM, "no memory for the store");
     conn->durable = true;
+    conn->timeout_ms = CONNECT_MS;
     enum rc rc = pg_connect(store, conn, mono_ms() + CONNECT_MS, err);
     if (rc == RC_OK) {
         PQexitPipelineMode(conn->pg);

@@ -3,7 +3,6 @@
  */
 #include "config.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/pg/pg.h"
@@ -17,6 +16,17 @@ static void close_store(struct store *base)
     free(store);
 }
 
+enum { SETTLE_TIMEOUT_MS = 3000 }; /* a notification is answered after 4 s whatever happens */
+
+static enum rc init_lane(struct pg_store *store, int lane, const struct store_options *options)
+{
+    int64_t timeout_ms = options->statement_timeout_ms;
+    if (lane == LANE_SETTLE && timeout_ms > SETTLE_TIMEOUT_MS)
+        timeout_ms = SETTLE_TIMEOUT_MS;
+    return pg_pool_init(&store->lanes[lane], lane == LANE_WORK ? (size_t)options->connections : 1, lane != LANE_COMPLETE,
+                        timeout_ms);
+}
+
 enum rc pg_open(const struct store_options *options, struct store **ret_store, struct error *err)
 {
     struct pg_store *store = calloc(1, sizeof *store);
@@ -24,14 +34,9 @@ enum rc pg_open(const struct store_options *options, struct store **ret_store, s
         return error_set(err, RC_NOMEM, "no memory for the store");
     store->base.driver = &pg_driver;
     store->arena = arena_new(0);
-    store->timeout_ms = options->statement_timeout_ms;
-    /* The server gives up a little earlier than we do: its clean error keeps the connection. */
-    snprintf(store->timeout_text, sizeof store->timeout_text, "%lld", (long long)(options->statement_timeout_ms * 9 / 10));
-    snprintf(store->idle_text, sizeof store->idle_text, "%lld", (long long)(options->statement_timeout_ms * 2));
-
     enum rc rc = RC_OK;
     for (int lane = 0; lane < PG_LANES; lane++)
-        if (pg_pool_init(&store->lanes[lane], lane == LANE_WORK ? (size_t)options->connections : 1, lane != LANE_COMPLETE) != RC_OK)
+        if (init_lane(store, lane, options) != RC_OK)
             rc = error_set(err, RC_NOMEM, "no memory for the store");
     if (rc == RC_OK)
         rc = pg_targets(store, options->url, err);

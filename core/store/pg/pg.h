@@ -17,6 +17,7 @@ enum { PG_STATEMENTS = 128, PG_STEPS = 32, PG_PARAMETERS = 20, PG_ARRAYS = 64, P
 struct pg_conn {
     PGconn *pg;   /* NULL: not connected */
     bool durable; /* commits wait for the disk */
+    int64_t timeout_ms;  /* of the lane: how long a call may take */
     bool served;  /* has answered since it was made: a loss may only mean that the server was restarted meanwhile */
     int64_t retry_at_ms; /* monotonic: not tried again before */
     struct error why;    /* the last failure to connect */
@@ -34,12 +35,11 @@ struct pg_pool {
     pthread_cond_t given;
     struct pg_conn *conns, **free;
     size_t count, free_count;
+    int64_t timeout_ms; /* of a call */
 };
 
 struct pg_store {
     struct store base;
-    int64_t timeout_ms;
-    char timeout_text[24], idle_text[24];
     struct arena *arena; /* of the targets */
     struct pg_target *targets;
     size_t target_count;
@@ -71,9 +71,10 @@ enum rc pg_next_result(PGconn *pg, int64_t deadline_ms, PGresult **ret_result, s
 enum rc pg_simple(PGconn *pg, const char *text, const char *const *values, int count, int64_t deadline_ms,
                   PGresult **ret_result, struct error *err);
 enum rc pg_failed(PGconn *pg, const PGresult *result, const struct sql *sql, struct error *err); /* as our code */
+bool pg_session_spoiled(const PGresult *result); /* the server became a standby, or lost or outdated what we prepared */
 
 /* pool.c */
-enum rc pg_pool_init(struct pg_pool *pool, size_t count, bool durable);
+enum rc pg_pool_init(struct pg_pool *pool, size_t count, bool durable, int64_t timeout_ms);
 void pg_pool_free(struct pg_pool *pool); /* waits until all are given back */
 enum rc pg_take(struct pg_store *store, enum lane lane, int64_t deadline_ms, struct pg_conn **ret_conn, struct error *err);
 void pg_give(struct pg_store *store, enum lane lane, struct pg_conn *conn);
@@ -89,6 +90,7 @@ struct pg_pipe {
     struct pg_step steps[PG_STEPS];
     size_t count;
     enum rc failed;
+    bool spoiled; /* the session is of no more use, though the connection stands */
 };
 void pg_pipe_start(struct pg_pipe *pipe, struct pg_tx *tx); /* begins the transaction with it when it has not begun */
 /* ret_result may be NULL; it is NULL until pg_pipe_run has succeeded, then the caller's to PQclear. */

@@ -37,6 +37,7 @@ void pg_pipe_start(struct pg_pipe *pipe, struct pg_tx *tx)
 {
     pipe->tx = tx;
     pipe->count = 0;
+    pipe->spoiled = false;
     pipe->failed = tx->failed;
     if (!tx->begun)
         pg_pipe_add(pipe, tx->read_only ? &begin_read : &begin, NULL, 0, NULL);
@@ -120,6 +121,7 @@ static enum rc read_step(struct pg_pipe *pipe, const struct pg_step *step, struc
             *step->ret_result = result, result = NULL;
     } else if (status != PGRES_PIPELINE_ABORTED && *refused == RC_OK) {
         *refused = pg_failed(conn->pg, result, step->sql, err);
+        pipe->spoiled = pg_session_spoiled(result);
     }
     PQclear(result);
     if (PQstatus(conn->pg) == CONNECTION_BAD)
@@ -172,6 +174,8 @@ enum rc pg_pipe_run(struct pg_pipe *pipe, struct error *err)
         pg_drop(tx->conn);
     } else if (refused != RC_OK) {
         rc = refused;
+        if (pipe->spoiled)
+            pg_drop(tx->conn);
     } else {
         tx->conn->served = true;
     }

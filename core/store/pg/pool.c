@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "store/pg/pg.h"
 
-enum rc pg_pool_init(struct pg_pool *pool, size_t count, bool durable)
+enum rc pg_pool_init(struct pg_pool *pool, size_t count, bool durable, int64_t timeout_ms)
 {
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->given, NULL);
@@ -19,8 +19,10 @@ enum rc pg_pool_init(struct pg_pool *pool, size_t count, bool durable)
     if (pool->conns == NULL || pool->free == NULL)
         return RC_NOMEM;
     pool->count = pool->free_count = count;
+    pool->timeout_ms = timeout_ms;
     for (size_t i = 0; i < count; i++) {
         pool->conns[i].durable = durable;
+        pool->conns[i].timeout_ms = timeout_ms;
         pool->free[i] = &pool->conns[i];
     }
     return RC_OK;

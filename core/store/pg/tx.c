@@ -13,7 +13,7 @@
 static const struct sql commit_sql = { .name = "commit", .text = "COMMIT" };
 static const struct sql rollback_sql = { .name = "rollback", .text = "ROLLBACK" };
 
-enum { SETTLE_TIMEOUT_MS = 3000, PING_TIMEOUT_MS = 2000 };
+enum { PING_TIMEOUT_MS = 2000 };
 
 enum rc pg_run(struct tx *base, const struct sql *sql, const struct value *values, size_t count, struct arena *arena,
                each_row_fn each, void *ctx, int64_t *ret_changed, struct error *err)
@@ -112,8 +112,8 @@ static enum rc run_call(const struct call *call, struct error *err)
 enum rc pg_write(struct store *base, enum lane lane, tx_fn fn, void *arg, struct error *err)
 {
     struct pg_store *store = (struct pg_store *)base;
-    int64_t timeout_ms = lane == LANE_SETTLE && store->timeout_ms > SETTLE_TIMEOUT_MS ? SETTLE_TIMEOUT_MS : store->timeout_ms;
-    struct call call = { .store = store, .lane = lane, .fn = fn, .arg = arg, .deadline_ms = mono_ms() + timeout_ms };
+    struct call call = { .store = store, .lane = lane, .fn = fn, .arg = arg,
+                         .deadline_ms = mono_ms() + store->lanes[lane].timeout_ms };
     return run_call(&call, err);
 }
 
@@ -121,7 +121,7 @@ enum rc pg_read(struct store *base, tx_fn fn, void *arg, struct error *err)
 {
     struct pg_store *store = (struct pg_store *)base;
     struct call call = { .store = store, .lane = LANE_WORK, .read_only = true, .fn = fn, .arg = arg,
-                         .deadline_ms = mono_ms() + store->timeout_ms };
+                         .deadline_ms = mono_ms() + store->lanes[LANE_WORK].timeout_ms };
     return run_call(&call, err);
 }
 
@@ -130,12 +130,13 @@ static enum rc look(struct tx *tx, void *arg, struct error *err)
     return tx_now(tx, arg, err);
 }
 
-/* On the poller's lane, whose statements are short: workers may all be busy and the store still be well. */
+/* On the poller's lane, whose statements are short: workers may all be busy and the store still be well. Not read-only, so
+ * that a server which became a standby does not pass. */
 enum rc pg_ping(struct store *base, struct error *err)
 {
     struct pg_store *store = (struct pg_store *)base;
     int64_t now;
-    struct call call = { .store = store, .lane = LANE_POLL, .read_only = true, .fn = look, .arg = &now,
+    struct call call = { .store = store, .lane = LANE_POLL, .fn = look, .arg = &now,
                          .deadline_ms = mono_ms() + PING_TIMEOUT_MS };
     return run_call(&call, err);
 }

@@ -90,9 +90,9 @@ static enum rc state_rc(const char *state, const struct sql *sql)
         { "40001", RC_RETRY },     { "40P01", RC_RETRY },                          /* serialization, deadlock */
         { "40003", RC_UNKNOWN },                                                   /* statement completion unknown */
         { "57014", RC_TIMEOUT },   { "55P03", RC_TIMEOUT },                        /* statement_timeout, lock_timeout */
-        { "26000", RC_RETRY },     { "0A000", RC_RETRY },                          /* our prepared statement is gone or stale */
+        { "26000", RC_RETRY },     { "0A000", RC_RETRY },                          /* see pg_session_spoiled */
         { "08", RC_UNAVAILABLE },  { "53", RC_UNAVAILABLE }, { "57", RC_UNAVAILABLE }, { "58", RC_UNAVAILABLE },
-        { "25006", RC_UNAVAILABLE }, { "25P03", RC_UNAVAILABLE },                  /* became a standby; idle too long */
+        { "25006", RC_RETRY },     { "25P03", RC_UNAVAILABLE },                    /* became a standby; idle too long */
     };
     if (strcmp(state, "23505") == 0 && sql != NULL && sql->exists)
         return RC_EXISTS;
@@ -100,6 +100,16 @@ static enum rc state_rc(const char *state, const struct sql *sql)
         if (strncmp(state, table[i].prefix, strlen(table[i].prefix)) == 0)
             return table[i].rc;
     return RC_INTERNAL;
+}
+
+bool pg_session_spoiled(const PGresult *result)
+{
+    static const char *const states[] = { "25006", "26000", "0A000" };
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    for (size_t i = 0; state != NULL && i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(state, states[i]) == 0)
+            return true;
+    return false;
 }
 
 enum rc pg_failed(PGconn *pg, const PGresult *result, const struct sql *sql, struct error *err)
