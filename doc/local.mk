@@ -5,3 +5,4 @@ dist_man_MANS += doc/man/paynotify-sink-rabbitmq.7
 dist_man_MANS += doc/man/paynotify.conf.5
 
 EXTRA_DIST += doc/openapi.yaml
+dist_man_MANS += doc/man/paynotifyd.8
