@@ -74,6 +74,7 @@ static void settle_refused(void *context, uint64_t ticket)
 
 static int confirm(struct sink *sink, uint64_t tag, bool multiple, bool delivered, struct fault *fault)
 {
+    sink->proven = true;
     if (window_confirm(&sink->window, tag, multiple, delivered ? settle_delivered : settle_refused, sink))
         return 0;
     return fault_set(fault, NULL, "the broker confirmed message %llu, which was never sent", (unsigned long long) tag);

@@ -40,6 +40,7 @@ struct sink {
 
     bool up;
     bool blocked; /* the broker takes no messages for now */
+    bool proven;  /* it has confirmed something on this connection */
     struct window window;
     struct returning returning;
 };
