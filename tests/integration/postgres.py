@@ -81,8 +81,17 @@ class Postgres:
     def tcp_url(self):
         return f"postgresql://postgres@127.0.0.1:{self.port}/{DATABASE}"
 
+    def is_running(self):
+        try:
+            os.kill(self.pid(), 0)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def start(self):
         fresh = not os.path.isdir(self.data)
+        if self.is_running():
+            return self.url
         if fresh:
             self._initdb()
         # The port was free at initdb; should somebody have taken it since, take another.
