@@ -90,7 +90,7 @@ void rig_stop(struct rig *rig, int64_t drain_ms)
 
 void rig_remove(const struct rig *rig)
 {
-    static const char *const names[] = { "db", "db-wal", "db-shm" };
+    static const char *const names[] = { "db", "db-wal", "db-shm", "db.lock" };
     char path[128];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", rig->dir, names[i]);
