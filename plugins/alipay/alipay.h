@@ -13,16 +13,17 @@
 #include "common/str.h"
 
 struct alipay_settings {
-    struct pn_str app_id, private_key, alipay_public_key, gateway, seller_id, return_url;
+    struct pn_str app_id, private_key, alipay_public_key, alipay_public_key_next, gateway, seller_id, return_url;
 };
 
 struct alipay {
     const struct pn_host *host;
     const struct alipay_settings *settings;
-    struct rsa_key *own_key;    /* signs our requests */
-    struct rsa_key *alipay_key; /* verifies notices and answers */
-    void *gb18030;              /* kept so that conversions open no files */
-    struct pn_kv merchant[2];   /* app_id, and seller_id when it is configured */
+    struct rsa_key *own_key;        /* signs our requests */
+    struct rsa_key *alipay_keys[2]; /* verify notices and answers: either will do */
+    size_t alipay_key_count;
+    void *gb18030;            /* kept so that conversions open no files */
+    struct pn_kv merchant[2]; /* app_id, and seller_id when it is configured */
     size_t merchant_count;
 };
 
@@ -63,6 +64,18 @@ int params_sign(const struct alipay *alipay, struct pn_call *call, struct pn_kv 
 /* base?name=value&… */
 int params_url(const struct alipay *alipay, struct pn_call *call, struct pn_str base, const struct pn_kv *params, size_t count,
                struct pn_str *ret_url);
+
+/* ---- verify.c */
+
+struct signature {
+    unsigned char bytes[RSA_BYTES_MAX + 2]; /* base64 decodes in threes */
+    size_t len;
+};
+
+/* False unless `sign` is the base64 of a signature that has the length of one of Alipay's keys. */
+bool signature_read(const struct alipay *alipay, struct pn_str sign, struct signature *ret_signature);
+
+bool signature_holds(const struct alipay *alipay, struct pn_str text, const struct signature *signature);
 
 /* ---- request.c */
 

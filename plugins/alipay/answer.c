@@ -4,7 +4,6 @@
  * two parsers can come in between. Called by response.c on a worker. Pure; any thread.
  */
 #include "alipay/alipay.h"
-#include "common/base64.h"
 #include "common/charset.h"
 
 enum { NODE_NAME_MAX = 96 };
@@ -61,15 +60,14 @@ static bool unescape_slashes(const struct alipay *alipay, struct pn_call *call, 
 
 /* Alipay escapes slashes and normally signs them so; its own SDK tries the other spelling as well. *node becomes the spelling
  * that is signed. */
-static bool verify(const struct alipay *alipay, struct pn_call *call, struct pn_str *node, const unsigned char *signature,
-                   size_t len)
+static bool verify(const struct alipay *alipay, struct pn_call *call, struct pn_str *node, const struct signature *signature)
 {
     struct pn_str plain;
 
-    if (rsa_verify(alipay->alipay_key, *node, signature, len))
+    if (signature_holds(alipay, *node, signature))
         return true;
     if (!memmem(node->data, node->len, "\\/", 2) || !unescape_slashes(alipay, call, *node, &plain) ||
-        !rsa_verify(alipay->alipay_key, plain, signature, len))
+        !signature_holds(alipay, plain, signature))
         return false;
     *node = plain;
     return true;
@@ -78,18 +76,17 @@ static bool verify(const struct alipay *alipay, struct pn_call *call, struct pn_
 static enum answer_trust check_sign(const struct alipay *alipay, struct pn_call *call, const json_t *sign, struct pn_str *node,
                                     const char **ret_fault)
 {
-    unsigned char signature[RSA_BYTES_MAX + 2];
-    size_t size = rsa_key_size(alipay->alipay_key), len = 0;
+    struct signature signature;
 
     *ret_fault = "the answer is not signed";
     if (!sign || (json_is_string(sign) && json_string_length(sign) == 0))
         return ANSWER_UNSIGNED;
     *ret_fault = "the answer's sign is not the base64 of a signature of the configured key's length";
-    if (json_string_length(sign) != BASE64_LEN(size) ||
-        !base64_decode(json_string_value(sign), json_string_length(sign), signature, &len) || len != size)
+    if (!json_is_string(sign) ||
+        !signature_read(alipay, (struct pn_str){ json_string_value(sign), json_string_length(sign) }, &signature))
         return ANSWER_MALFORMED;
     *ret_fault = "the answer's signature does not hold";
-    if (!verify(alipay, call, node, signature, len))
+    if (!verify(alipay, call, node, &signature))
         return ANSWER_INVALID;
     *ret_fault = NULL;
     return ANSWER_SIGNED;

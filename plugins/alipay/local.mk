@@ -10,7 +10,8 @@ plugins_alipay_libalipay_la_SOURCES = \
 	plugins/alipay/request.c \
 	plugins/alipay/response.c \
 	plugins/alipay/subject.c \
-	plugins/alipay/trade.c
+	plugins/alipay/trade.c \
+	plugins/alipay/verify.c
 plugins_alipay_libalipay_la_CPPFLAGS = $(plugin_cppflags) $(JANSSON_CFLAGS) $(CRYPTO_CFLAGS)
 plugins_alipay_libalipay_la_LIBADD = plugins/common/libplugin-common.la $(JANSSON_LIBS) $(CRYPTO_LIBS)
 

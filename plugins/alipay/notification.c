@@ -3,7 +3,6 @@
  * beyond the one RSA verification: fields point into one decoded copy of the body. Pure; any thread.
  */
 #include "alipay/alipay.h"
-#include "common/base64.h"
 #include "common/charset.h"
 #include "common/form.h"
 
@@ -79,8 +78,7 @@ static int parse(const struct alipay *alipay, struct pn_call *call, struct pn_st
 /* The algorithm is the configured one: sign_type is not covered by the signature, so it may only agree. */
 static int verify(const struct alipay *alipay, struct pn_call *call, const struct notice *notice, const char **ret_fault)
 {
-    unsigned char signature[RSA_BYTES_MAX + 2];
-    size_t size = rsa_key_size(alipay->alipay_key), len = 0;
+    struct signature signature;
     struct pn_str text;
     int rc;
 
@@ -91,12 +89,12 @@ static int verify(const struct alipay *alipay, struct pn_call *call, const struc
     if (notice->sign_type.data && !str_is(notice->sign_type, "RSA2"))
         return PN_OK;
     *ret_fault = "sign is not the base64 of a signature of the configured key's length";
-    if (notice->sign.len != BASE64_LEN(size) || !base64_decode(notice->sign.data, notice->sign.len, signature, &len) || len != size)
+    if (!signature_read(alipay, notice->sign, &signature))
         return PN_OK;
     rc = params_join(alipay, call, notice->fields, notice->count, &text);
     if (rc != PN_OK)
         return rc;
-    *ret_fault = rsa_verify(alipay->alipay_key, text, signature, len) ? NULL : "the signature does not hold";
+    *ret_fault = signature_holds(alipay, text, &signature) ? NULL : "the signature does not hold";
     return PN_OK;
 }
 

@@ -17,6 +17,8 @@ static const struct pn_option options[] = {
            "The application's RSA private key, 2048 bits or more; PEM or bare base64, PKCS#1 or PKCS#8"),
     OPTION(alipay_public_key, PN_OPT_BYTES, PN_OPT_REQUIRED, NULL, NULL,
            "Alipay's public key as the console shows it; not the application's own"),
+    OPTION(alipay_public_key_next, PN_OPT_BYTES, 0, NULL, NULL,
+           "A second key of Alipay's that is believed too, while one is being changed for the other"),
     OPTION(gateway, PN_OPT_URL, 0, "https://openapi.alipay.com/gateway.do", "http|https",
            "Where requests go; another one for Alipay's sandbox"),
     OPTION(seller_id, PN_OPT_STRING, 0, NULL, NULL, "The payee's number (2088…): payments to anybody else are refused"),
@@ -72,9 +74,24 @@ static void alipay_close(void *state)
     struct alipay *alipay = state;
 
     rsa_key_free(alipay->own_key);
-    rsa_key_free(alipay->alipay_key);
+    for (size_t i = 0; i < alipay->alipay_key_count; i++)
+        rsa_key_free(alipay->alipay_keys[i]);
     gb18030_release(alipay->gb18030);
     free(alipay);
+}
+
+static const char *add_alipay_key(struct alipay *alipay, struct pn_str text)
+{
+    struct rsa_key **key = &alipay->alipay_keys[alipay->alipay_key_count];
+    const char *fault = rsa_public_key_new(text, key);
+
+    if (fault)
+        return fault;
+    alipay->alipay_key_count++;
+    if (rsa_key_same(alipay->own_key, *key))
+        return "is the public half of private_key; what is wanted is Alipay's own public key, which the console shows after the "
+               "application's has been uploaded";
+    return NULL;
 }
 
 /* NULL, or what is wrong with *ret_field. */
@@ -94,13 +111,11 @@ static const char *check(struct alipay *alipay, const char **ret_field)
     if (fault)
         return fault;
     *ret_field = "alipay_public_key";
-    fault = rsa_public_key_new(settings->alipay_public_key, &alipay->alipay_key);
-    if (fault)
+    fault = add_alipay_key(alipay, settings->alipay_public_key);
+    if (fault || !settings->alipay_public_key_next.len)
         return fault;
-    if (rsa_key_same(alipay->own_key, alipay->alipay_key))
-        return "is the public half of private_key; what is wanted is Alipay's own public key, which the console shows after the "
-               "application's has been uploaded";
-    return NULL;
+    *ret_field = "alipay_public_key_next";
+    return add_alipay_key(alipay, settings->alipay_public_key_next);
 }
 
 static int alipay_open(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state)

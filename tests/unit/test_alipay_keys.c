@@ -156,6 +156,37 @@ static void bytes_behind_the_key_are_refused(void **test_state)
     assert_refused("alipay_public_key", str_of(longer), "is not a whole RSA key");
 }
 
+/* While Alipay's key is changed, what either signed is believed. */
+static void both_of_alipays_keys_are_believed(void **test_state)
+{
+    json_t *notices = vectors_load("alipay-notify");
+    struct pn_str body = vector_str(json_array_get(json_object_get(notices, "cases"), 0), "body");
+    struct pn_http_incoming incoming = { .size = sizeof(incoming), .body = body };
+    struct pn_notification notice = { .size = sizeof(notice) };
+    struct alipay_settings settings = { { NULL, 0 } };
+    struct pn_call call = plugin_call(0);
+    void *state;
+
+    (void)test_state;
+    plugin_defaults(&pn_plugin, &settings);
+    plugin_setting(&pn_plugin, &settings, "app_id", STR(ALIPAY_APP_ID));
+    plugin_setting(&pn_plugin, &settings, "private_key", vectors_key("app", "private_pkcs1_pem"));
+    plugin_setting(&pn_plugin, &settings, "alipay_public_key", vectors_key("wxpay_platform", "public_spki_pem"));
+    assert_int_equal(pn_plugin.channel->open(&settings, &plugin_host, &call, &state), PN_OK);
+    assert_int_equal(pn_plugin.channel->notification(state, &call, &incoming, &notice), PN_OK);
+    assert_int_equal(notice.verdict, PN_REFUSED);
+    pn_plugin.channel->close(state);
+    plugin_setting(&pn_plugin, &settings, "alipay_public_key_next", vectors_key("alipay", "public_spki_base64"));
+    assert_int_equal(pn_plugin.channel->open(&settings, &plugin_host, &call, &state), PN_OK);
+    assert_int_equal(pn_plugin.channel->notification(state, &call, &incoming, &notice), PN_OK);
+    assert_int_equal(notice.verdict, PN_AUTHENTIC);
+    pn_plugin.channel->close(state);
+    plugin_call_free(&call);
+    assert_refused("alipay_public_key_next", STR("x"), "is neither PEM nor base64");
+    assert_refused("alipay_public_key_next", vectors_key("app", "public_spki_base64"), "is the public half of private_key");
+    json_decref(notices);
+}
+
 static void a_byte_order_mark_in_front_is_passed_over(void **test_state)
 {
     struct pn_call call;
@@ -190,6 +221,7 @@ int main(void)
     SUITE_ADD(suite, every_shape_of_alipays_key_opens);
     SUITE_ADD(suite, other_pastes_are_named);
     SUITE_ADD(suite, bytes_behind_the_key_are_refused);
+    SUITE_ADD(suite, both_of_alipays_keys_are_believed);
     SUITE_ADD(suite, a_byte_order_mark_in_front_is_passed_over);
     SUITE_ADD(suite, identities_are_checked);
     failed = suite_run(suite, "alipay keys");
