@@ -25,6 +25,7 @@ static void __attribute__((format(printf, 4, 0))) record(struct error *err, enum
     flatten(text);
     char name[sizeof err->field];
     snprintf(name, sizeof name, "%s", field ? field : "");
+    flatten(name);
     err->rc = rc;
     memcpy(err->text, text, sizeof text);
     memcpy(err->field, name, sizeof name);

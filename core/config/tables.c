@@ -5,7 +5,7 @@
 
 #define AT(settings_, name_) .name = #name_, .offset = offsetof(struct settings_, name_)
 #define COUNT(options_) (sizeof(options_) / sizeof((options_)[0]))
-#define TABLE(options_, settings_) { (options_), COUNT(options_), sizeof(struct settings_), "paynotify.conf(5)", false }
+#define TABLE(options_, settings_) { (options_), COUNT(options_), sizeof(struct settings_), false }
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 

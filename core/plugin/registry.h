@@ -37,7 +37,6 @@ typedef void (*setting_fault)(void *arg, const struct setting *at /* NULL: the s
 struct option_table {
     const struct pn_option *options;
     size_t count, settings_size;
-    const char *lister;  /* what lists the keys, for messages: "`paynotify plugins x`" */
     bool every_text_file; /* x_file stands for every text option; otherwise for secrets only */
 };
 

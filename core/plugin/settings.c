@@ -28,7 +28,7 @@ struct filling {
 
 static void __attribute__((format(printf, 3, 4))) complain(struct filling *filling, const struct setting *at, const char *format, ...)
 {
-    char text[512];
+    char text[1000];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -159,6 +159,15 @@ static bool is_reserved(const char *const *reserved, const char *key)
     return false;
 }
 
+/* "a, b, c" */
+static const char *joined(struct arena *arena, const char *const *names, size_t count)
+{
+    const char *list = "";
+    for (size_t i = 0; i < count; i++)
+        list = arena_printf(arena, "%s%s%s", list, i ? ", " : "", names[i]);
+    return list;
+}
+
 static void unknown_key(struct filling *filling, const struct setting *setting, const char *const *reserved)
 {
     const struct option_table *table = filling->table;
@@ -179,7 +188,7 @@ static void unknown_key(struct filling *filling, const struct setting *setting, 
     if (nearest)
         complain(filling, setting, "unknown key \"%s\"; did you mean \"%s\"?", setting->key, nearest);
     else
-        complain(filling, setting, "unknown key \"%s\"; %s lists what there is", setting->key, table->lister);
+        complain(filling, setting, "unknown key \"%s\"; there are %s", setting->key, joined(filling->arena, names, count));
 }
 
 static void set_key(struct filling *filling, struct setting *setting, const char *const *reserved)
@@ -245,8 +254,7 @@ enum rc settings_fill(const struct plugin *plugin, struct setting *settings, siz
                       const char *dir, struct arena *arena, setting_fault fault, void *arg, void **ret_settings)
 {
     const struct pn_plugin *descriptor = &plugin->descriptor;
-    struct option_table table = { plugin->options, descriptor->option_count, descriptor->settings_size,
-                                  arena_printf(arena, "`paynotify plugins %s`", descriptor->name), true };
+    struct option_table table = { plugin->options, descriptor->option_count, descriptor->settings_size, true };
     for (size_t i = 0; i < table.count; i++)
         if (is_reserved(reserved, table.options[i].name)) {
             char text[256];

@@ -103,6 +103,9 @@ static void the_password_of_the_store_is_not_shown(void **state)
     assert_string_equal(config->store.shown_url, "postgresql://pay:***@db1,db2/books?application_name=x");
     assert_int_equal(load_with(URL, "[store]\nurl = postgresql://db1/books?user=pay&password=sec\n"), RC_OK);
     assert_null(strstr(config->store.shown_url, "sec"));
+    scratch_write("url", 0600, "postgresql://db1/books\n");
+    assert_int_equal(load_with(URL, "[store]\nurl_file = url\n"), RC_OK);
+    assert_string_equal(config->store.url, "postgresql://db1/books");
     expect_fault(URL, "[store]\nurl = mysql://pay:sec@db1/books\n", 5, "[store] url: wanted sqlite:PATH or postgresql://");
     assert_null(strstr(buf_text(&faults.text), "sec@"));
 }

@@ -127,7 +127,7 @@ static void unknown_keys_say_what_was_meant(void **state)
     expect_fault("keyfile", "x", "did you mean \"key_file\"?");
     expect_fault("timout", "x", "did you mean \"timeout\"?");
     expect_fault("limit_file", "x", "unknown key \"limit_file\""); /* a number is not read from a file */
-    expect_fault("something", "x", "`paynotify plugins good-channel` lists");
+    expect_fault("something", "x", "; there are app_id, app_id_file, key, key_file, gateway, ");
     assert_null(fill((const char *const[]){ "appid", "1", NULL })); /* one fault, not also "missing" */
     assert_string_equal(buf_text(&faults), "1: unknown key \"appid\"; did you mean \"app_id\"?\n");
 }
