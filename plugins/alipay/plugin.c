@@ -80,6 +80,11 @@ static void alipay_close(void *state)
     free(alipay);
 }
 
+static bool is_payee(struct pn_str number)
+{
+    return str_is_digits(number, 16, 16) && memcmp(number.data, "2088", 4) == 0;
+}
+
 static const char *add_alipay_key(struct alipay *alipay, struct pn_str text)
 {
     struct rsa_key **key = &alipay->alipay_keys[alipay->alipay_key_count];
@@ -104,7 +109,7 @@ static const char *check(struct alipay *alipay, const char **ret_field)
     if (!str_is_digits(settings->app_id, 1, 32))
         return "is not an application's number: up to 32 digits, such as 2021000199900001";
     *ret_field = "seller_id";
-    if (settings->seller_id.len && !(str_is_digits(settings->seller_id, 16, 16) && memcmp(settings->seller_id.data, "2088", 4) == 0))
+    if (settings->seller_id.len && !is_payee(settings->seller_id))
         return "is not a payee's number: 16 digits that begin with 2088";
     *ret_field = "private_key";
     fault = rsa_private_key_new(settings->private_key, &alipay->own_key);
