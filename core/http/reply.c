@@ -5,10 +5,9 @@
 #include "http/reply.h"
 
 #include <microhttpd.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "http/engine.h"
+#include "http/rawjson.h"
 
 static const char closed_policy[] = "default-src 'none'; frame-ancestors 'none'";
 
@@ -71,15 +70,16 @@ void http_reply(struct http_request *request, const struct http_reply *reply)
 
 void http_reply_json(struct http_request *request, int status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct buf text = { 0 };
+    if (body)
+        rawjson_write(&text, body);
+    bool fine = body && !text.failed;
+    http_reply(request, &(struct http_reply){ .status = fine ? status : 500,
+                                              .content_type = "application/json",
+                                              .body = buf_text(&text),
+                                              .body_len = fine ? text.len : 0 });
     json_decref(body);
-    if (text) {
-        http_reply(request, &(struct http_reply){
-                                .status = status, .content_type = "application/json", .body = text, .body_len = strlen(text) });
-    } else {
-        http_reply(request, &(struct http_reply){ .status = 500 });
-    }
-    free(text);
+    buf_free(&text);
 }
 
 bool reply_queue(struct http_request *request, struct MHD_Connection *connection)

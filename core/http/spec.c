@@ -7,12 +7,15 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "http/rawjson.h"
 
 enum { NAMES_MAX = 64, PATH_MAX_TEXT = 48 };
 
 /* Where in the body: "", or "goods[2]." */
 struct place {
     char prefix[PATH_MAX_TEXT];
+    const char *body; /* only with the empty prefix */
+    size_t body_len;
     struct arena *arena;
     struct error *err;
 };
@@ -88,21 +91,20 @@ static enum rc take_integer(const struct place *at, const struct spec_field *fie
     return RC_OK;
 }
 
+/* As it was sent, white space apart. */
 static enum rc take_object(const struct place *at, const struct spec_field *field, const json_t *value, const char **ret)
 {
     char text[96];
     if (!json_is_object(value))
         return fault(at, field->name, "must be a JSON object");
-    size_t n = json_dumpb(value, NULL, 0, JSON_COMPACT);
-    if (n == 0 || n > field->max) {
+    const char *object = at->body ? rawjson_member(at->body, at->body_len, field->name, at->arena) : NULL;
+    if (!object)
+        return fault(at, field->name, "must be spelt without escapes in its name");
+    if (strlen(object) > field->max) {
         snprintf(text, sizeof text, "must have at most %zu bytes as JSON", field->max);
         return fault(at, field->name, text);
     }
-    char *dump = arena_alloc(at->arena, n + 1);
-    if (!dump)
-        return error_set(at->err, RC_NOMEM, "no memory for the body");
-    json_dumpb(value, dump, n, JSON_COMPACT);
-    *ret = dump;
+    *ret = object;
     return RC_OK;
 }
 
@@ -233,7 +235,7 @@ enum rc spec_parse(const struct spec *spec, const char *const *extra_names, cons
             return error_set(err, RC_BAD_INPUT, "the body is empty; a JSON object is expected");
         return error_set(err, RC_BAD_INPUT, "line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
     }
-    struct place at = { .arena = arena, .err = err };
+    struct place at = { .arena = arena, .err = err, .body = body, .body_len = len };
     enum rc rc = json_is_object(root) ? take_fields(&at, spec, extra_names, root, ret)
                                       : error_set(err, RC_BAD_INPUT, "the body must be a JSON object");
     json_decref(root);

@@ -17,7 +17,7 @@ enum spec_type {
     SPEC_LINES,   /* the same, with line breaks and tabs */
     SPEC_URL,     /* const char *: absolute, http or https, at most `max` bytes */
     SPEC_INTEGER, /* int64_t from `low` to `high`; absent: untouched */
-    SPEC_OBJECT,  /* const char *: any JSON object, as compact text of at most `max` bytes */
+    SPEC_OBJECT,  /* const char *: any JSON object, as sent but for white space, at most `max` bytes; not inside lists */
     SPEC_LIST     /* struct spec_list: up to `max` objects of `items` */
 };
 

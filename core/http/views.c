@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/money.h"
 #include "http/qr.h"
+#include "http/rawjson.h"
 
 struct status_word {
     int code;
@@ -101,7 +102,7 @@ static void put_status(json_t *object, const struct status_word *word)
 static void put_json(json_t *object, const char *key, const char *text)
 {
     if (text)
-        json_object_set_new(object, key, json_loads(text, 0, NULL));
+        json_object_set_new(object, key, rawjson_new(text));
 }
 
 /* ---- orders */

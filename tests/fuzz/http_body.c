@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/text.h"
 #include "http/spec.h"
 
@@ -59,6 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_text(body.note, 9 * 4);
         check_text(body.url, 40 * 4);
         check_text(body.object, 20);
+        json_t *object = body.object ? json_loads(body.object, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        hold(!body.object || json_is_object(object));
+        json_decref(object);
         const struct line *lines = body.lines.items;
         for (size_t i = 0; i < body.lines.count; i++)
             check_text(lines[i].name, 5 * 4);

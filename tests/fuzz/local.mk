@@ -67,6 +67,7 @@ tests_fuzz_alipay_response_LDADD = plugins/alipay/libalipay.la $(JANSSON_LIBS)
 
 fuzz_tests += tests/fuzz/http_body
 tests_fuzz_http_body_SOURCES = tests/fuzz/http_body.c $(fuzz_main)
+tests_fuzz_http_body_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_http_body_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_http_body_LDADD = $(core_libs)
 

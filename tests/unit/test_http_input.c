@@ -153,6 +153,26 @@ static void body_goes_where_the_spec_says(void **state)
     assert_string_equal(extras[0].value, "o1");
 }
 
+static void objects_stay_as_they_were_sent(void **state)
+{
+    static const struct {
+        const char *text, *object;
+    } cases[] = {
+        { "{\"object\":{},\"name\":\"a\"}", "{}" },
+        { " { \"name\" : \"a}\\\"\" , \"object\" : { \"a\" : 1.10 ,\n\"b c\":[ ] } } ", "{\"a\":1.10,\"b c\":[]}" },
+        { "{\"name\":\"{\",\"number\":1,\"object\":{\"a\":\" \\\" \"}}", "{\"a\":\" \\\" \"}" },
+        { "{\"lines\":[{\"name\":\"ob\"}],\"note\":\"\\\\\",\"object\":{\"object\":{}},\"name\":\"a\"}", "{\"object\":{}}" },
+    };
+    struct body body;
+    struct error err;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (parse(*state, cases[i].text, &body, &err) != RC_OK)
+            fail_msg("%s → %s: %s", cases[i].text, err.field, err.text);
+        assert_string_equal(body.object, cases[i].object);
+    }
+    assert_int_equal(parse(*state, "{\"name\":\"a\",\"\\u006fbject\":{}}", &body, &err), RC_BAD_INPUT);
+}
+
 static void wrong_fields_are_named(void **state)
 {
     static const struct {
@@ -334,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(query_is_decoded_and_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown_query_parameters_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_goes_where_the_spec_says, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(objects_stay_as_they_were_sent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_fields_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_one_json_object_is_refused_as_a_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(deeply_nested_bodies_are_refused, set_up, tear_down),
