@@ -222,8 +222,8 @@ struct audit {
     const char *detail;           /* one line; NULL: none */
 };
 
-/* Everything that a batch of decisions writes, as few statements as the store can. Each change is conditional on `from`;
- * RC_RETRY when one did not meet it. Several changes of one row apply in the order given. Order: records, orders, events,
+/* Everything that a batch of decisions writes, as few statements as the store can. A record or order is named at most once;
+ * each change is conditional on `from`; RC_RETRY when one did not meet it. Several changes of one row apply in the order given. Order: records, orders, events,
  * outbox (sets `chained`), audits, schedule. */
 struct settle_writes {
     const struct record_change *records;

@@ -108,31 +108,6 @@ static void unexpected_state_writes_nothing(void **state)
     assert_int_equal(get_record(other.pay_no).status, PAYMENT_UNPAID);
 }
 
-/* What the decisions of one batch can do to one record and one order: change them twice. */
-static void changes_to_the_same_row_apply_in_order(void **state)
-{
-    (void)state;
-    struct order order = make_order("a");
-    struct pay_record record = make_record(&order);
-    struct record_change records[] = {
-        { .pay_no = record.pay_no, .from = PAYMENT_UNPAID, .to = PAYMENT_CLOSED, .payer = "first" },
-        { .pay_no = record.pay_no, .from = PAYMENT_CLOSED, .to = PAYMENT_PAID, .trade_no = "t", .paid_at = 5 },
-    };
-    struct order_change orders[] = {
-        { .order_id = order.order_id, .from = ORDER_UNPAID, .to = ORDER_PAID, .paid_pay_no = record.pay_no, .last_event = 1 },
-        { .order_id = order.order_id, .from = ORDER_PAID, .to = ORDER_PAID, .last_event = 2 },
-    };
-    struct settle_writes writes = { .records = records, .record_count = 2, .orders = orders, .order_count = 2 };
-    write_ok(store_writes, &writes);
-    record = get_record(record.pay_no);
-    assert_int_equal(record.status, PAYMENT_PAID);
-    assert_string_equal(record.trade_no, "t");
-    assert_string_equal(record.payer, "first");
-    order = get_order(order.order_id);
-    assert_int_equal(order.paid_pay_no, record.pay_no);
-    assert_int_equal(order.last_event, 2);
-}
-
 enum { BATCH = 256 };
 
 static void full_batch_is_settled_at_once(void **state)
@@ -241,7 +216,6 @@ const struct CMUnitTest settle_tests[] = {
     cmocka_unit_test(payment_is_written_as_decided),
     cmocka_unit_test(unstated_values_stay),
     cmocka_unit_test(unexpected_state_writes_nothing),
-    cmocka_unit_test(changes_to_the_same_row_apply_in_order),
     cmocka_unit_test(full_batch_is_settled_at_once),
     cmocka_unit_test(bad_item_fails_the_whole_batch_as_data),
     cmocka_unit_test(follow_ups_are_due_to_be_closed),

@@ -2,11 +2,6 @@
  * Settlement on PostgreSQL: one round trip to lock and read, one to write, whatever the size of the batch; parameters are
  * arrays. On the committer's thread.
  */
-#include "config.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 #include "store/pg/pg.h"
 #include "store/sql/rows.h"
 
@@ -57,20 +52,6 @@ enum rc pg_settle_load(struct tx *base, const int64_t *pay_nos, size_t count, st
     return RC_OK;
 }
 
-/* One UPDATE changes a row once, so changes of one row are first made one: from the first's `from` to the last's `to`. */
-struct place {
-    int64_t id;
-    size_t at;
-};
-
-static int by_place(const void *a, const void *b)
-{
-    const struct place *x = a, *y = b;
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    return (x->at > y->at) - (x->at < y->at);
-}
-
 static const struct sql change_records = {
     .name = "settle_change_records",
     .text = "UPDATE pay_records AS r SET status = c.to_status, trade_no = coalesce(c.trade_no, r.trade_no), "
@@ -80,52 +61,26 @@ static const struct sql change_records = {
             "WHERE r.pay_no = c.pay_no AND r.status = c.from_status",
 };
 
-static bool merge_record(struct record_change *into, const struct record_change *next)
-{
-    if (into->to != next->from)
-        return false;
-    into->to = next->to;
-    if (next->trade_no != NULL)
-        into->trade_no = next->trade_no;
-    if (next->payer != NULL)
-        into->payer = next->payer;
-    if (next->paid_at != 0)
-        into->paid_at = next->paid_at;
-    into->needs_review |= next->needs_review;
-    return true;
-}
-
-static enum rc add_records(struct pg_pipe *pipe, const struct settle_writes *writes, struct place *places, size_t *ret_expected,
-                           PGresult **ret_result)
+static void add_records(struct pg_pipe *pipe, const struct settle_writes *writes, PGresult **ret_result)
 {
     struct pg_array arrays[7];
     static const enum value_type types[] = { VALUE_I64S, VALUE_I64S, VALUE_I64S, VALUE_TEXTS, VALUE_TEXTS, VALUE_I64S, VALUE_BOOLS };
     struct value values[7];
-    size_t expected = 0;
     for (size_t i = 0; i < 7; i++)
         arrays[i] = pg_array_start(pipe->tx, types[i]);
-    for (size_t i = 0; i < writes->record_count; i++)
-        places[i] = (struct place){ writes->records[i].pay_no, i };
-    qsort(places, writes->record_count, sizeof *places, by_place);
-    for (size_t i = 0; i < writes->record_count;) {
-        struct record_change change = writes->records[places[i].at];
-        for (i++; i < writes->record_count && places[i].id == change.pay_no; i++)
-            if (!merge_record(&change, &writes->records[places[i].at]))
-                return RC_RETRY;
-        pg_array_i64(&arrays[0], change.pay_no);
-        pg_array_i64(&arrays[1], change.from);
-        pg_array_i64(&arrays[2], change.to);
-        pg_array_text(&arrays[3], change.trade_no);
-        pg_array_text(&arrays[4], change.payer);
-        pg_array_id(&arrays[5], change.paid_at);
-        pg_array_bool(&arrays[6], change.needs_review);
-        expected++;
+    for (size_t i = 0; i < writes->record_count; i++) {
+        const struct record_change *change = &writes->records[i];
+        pg_array_i64(&arrays[0], change->pay_no);
+        pg_array_i64(&arrays[1], change->from);
+        pg_array_i64(&arrays[2], change->to);
+        pg_array_text(&arrays[3], change->trade_no);
+        pg_array_text(&arrays[4], change->payer);
+        pg_array_id(&arrays[5], change->paid_at);
+        pg_array_bool(&arrays[6], change->needs_review);
     }
     for (size_t i = 0; i < 7; i++)
         values[i] = pg_array_end(&arrays[i]);
     pg_pipe_add(pipe, &change_records, values, 7, ret_result);
-    *ret_expected = expected;
-    return RC_OK;
 }
 
 static const struct sql change_orders = {
@@ -136,49 +91,24 @@ static const struct sql change_orders = {
             "WHERE o.order_id = c.order_id AND o.status = c.from_status",
 };
 
-static bool merge_order(struct order_change *into, const struct order_change *next)
-{
-    if (into->to != next->from)
-        return false;
-    into->to = next->to;
-    if (next->paid_pay_no != 0)
-        into->paid_pay_no = next->paid_pay_no;
-    if (next->paid_at != 0)
-        into->paid_at = next->paid_at;
-    if (next->last_event != 0)
-        into->last_event = next->last_event;
-    return true;
-}
-
-static enum rc add_orders(struct pg_pipe *pipe, const struct settle_writes *writes, struct place *places, size_t *ret_expected,
-                          PGresult **ret_result)
+static void add_orders(struct pg_pipe *pipe, const struct settle_writes *writes, PGresult **ret_result)
 {
     struct pg_array arrays[6];
     struct value values[6];
-    size_t expected = 0;
     for (size_t i = 0; i < 6; i++)
         arrays[i] = pg_array_start(pipe->tx, VALUE_I64S);
-    for (size_t i = 0; i < writes->order_count; i++)
-        places[i] = (struct place){ writes->orders[i].order_id, i };
-    qsort(places, writes->order_count, sizeof *places, by_place);
-    for (size_t i = 0; i < writes->order_count;) {
-        struct order_change change = writes->orders[places[i].at];
-        for (i++; i < writes->order_count && places[i].id == change.order_id; i++)
-            if (!merge_order(&change, &writes->orders[places[i].at]))
-                return RC_RETRY;
-        pg_array_i64(&arrays[0], change.order_id);
-        pg_array_i64(&arrays[1], change.from);
-        pg_array_i64(&arrays[2], change.to);
-        pg_array_id(&arrays[3], change.paid_pay_no);
-        pg_array_id(&arrays[4], change.paid_at);
-        pg_array_id(&arrays[5], change.last_event);
-        expected++;
+    for (size_t i = 0; i < writes->order_count; i++) {
+        const struct order_change *change = &writes->orders[i];
+        pg_array_i64(&arrays[0], change->order_id);
+        pg_array_i64(&arrays[1], change->from);
+        pg_array_i64(&arrays[2], change->to);
+        pg_array_id(&arrays[3], change->paid_pay_no);
+        pg_array_id(&arrays[4], change->paid_at);
+        pg_array_id(&arrays[5], change->last_event);
     }
     for (size_t i = 0; i < 6; i++)
         values[i] = pg_array_end(&arrays[i]);
     pg_pipe_add(pipe, &change_orders, values, 6, ret_result);
-    *ret_expected = expected;
-    return RC_OK;
 }
 
 static const struct sql insert_events = {
@@ -261,29 +191,25 @@ static void add_follow_ups(struct pg_pipe *pipe, const struct settle_writes *wri
     pg_pipe_add(pipe, &follow_up, &value, 1, NULL);
 }
 
-struct counts {
-    size_t records, orders;
-    PGresult *records_result, *orders_result, *outbox_result;
+/* The statements whose counts are looked at before the commit. */
+struct changed {
+    PGresult *records, *orders, *outbox;
 };
 
-static enum rc add_all(struct pg_pipe *pipe, const struct settle_writes *writes, struct place *places, struct counts *counts)
+static void add_all(struct pg_pipe *pipe, const struct settle_writes *writes, struct changed *changed)
 {
-    enum rc rc = RC_OK;
     if (writes->record_count > 0)
-        rc = add_records(pipe, writes, places, &counts->records, &counts->records_result);
-    if (rc == RC_OK && writes->order_count > 0)
-        rc = add_orders(pipe, writes, places, &counts->orders, &counts->orders_result);
-    if (rc != RC_OK)
-        return rc;
+        add_records(pipe, writes, &changed->records);
+    if (writes->order_count > 0)
+        add_orders(pipe, writes, &changed->orders);
     if (writes->event_count > 0)
         add_events(pipe, writes);
     if (writes->outbox_count > 0)
-        pg_outbox_insert(pipe, writes, &counts->outbox_result);
+        pg_outbox_insert(pipe, writes, &changed->outbox);
     if (writes->audit_count > 0)
         add_audits(pipe, writes);
     if (writes->follow_up_count > 0)
         add_follow_ups(pipe, writes);
-    return RC_OK;
 }
 
 static bool all_met(const PGresult *result, size_t expected)
@@ -294,28 +220,20 @@ static bool all_met(const PGresult *result, size_t expected)
 enum rc pg_settle_store(struct tx *base, struct settle_writes *writes, struct error *err)
 {
     struct pg_tx *tx = (struct pg_tx *)base;
-    struct counts counts = { 0 };
+    struct changed changed = { 0 };
     struct pg_pipe pipe;
-    size_t most = writes->record_count > writes->order_count ? writes->record_count : writes->order_count;
-    struct place *places = calloc(most + 1, sizeof *places);
-    if (places == NULL)
-        return error_set(err, RC_NOMEM, "no memory for the settlement");
     tx->arrays_used = 0;
     pg_pipe_start(&pipe, tx);
-    enum rc rc = add_all(&pipe, writes, places, &counts);
-    free(places);
-    /* What was added is on its way: it must run, so that the connection stays in step. */
-    enum rc ran = pg_pipe_run(&pipe, err);
-    if (ran != RC_OK)
-        rc = ran;
-    else if (rc != RC_OK || !all_met(counts.records_result, counts.records))
+    add_all(&pipe, writes, &changed);
+    enum rc rc = pg_pipe_run(&pipe, err);
+    if (rc == RC_OK && !all_met(changed.records, writes->record_count))
         rc = error_set(err, RC_RETRY, "a payment has changed in between");
-    else if (!all_met(counts.orders_result, counts.orders))
+    if (rc == RC_OK && !all_met(changed.orders, writes->order_count))
         rc = error_set(err, RC_RETRY, "an order has changed in between");
-    else
-        rc = pg_outbox_inserted(counts.outbox_result, writes, err);
-    PQclear(counts.records_result);
-    PQclear(counts.orders_result);
-    PQclear(counts.outbox_result);
+    if (rc == RC_OK)
+        rc = pg_outbox_inserted(changed.outbox, writes, err);
+    PQclear(changed.records);
+    PQclear(changed.orders);
+    PQclear(changed.outbox);
     return rc;
 }
