@@ -19,7 +19,7 @@ struct resolution; /* a question that is out */
 int resolve(struct resolution **pending, const struct url *url, const atomic_bool *interrupted, int64_t deadline_ms,
             struct addrinfo **ret_list, struct fault *fault);
 
-/* Lets go of a question. One that a name server still thinks about is left to itself: its memory is in use. */
+/* Lets go of a question, answered or not. Waits for nothing. */
 void resolve_forget(struct resolution *pending);
 
 #endif

@@ -68,6 +68,13 @@ static int gone(struct stream *stream, struct fault *fault)
                                                        : "the broker closed the connection");
 }
 
+static int broken(struct stream *stream, struct fault *fault)
+{
+    if (atomic_load(&stream->interrupted))
+        return gone(stream, fault);
+    return fault_set(fault, NULL, "connection lost: %s", strerror(errno));
+}
+
 /* poll() that survives signals; true when `entries` has something. */
 static bool wait_for(struct pollfd *entries, nfds_t count, int64_t deadline_ms)
 {
@@ -229,7 +236,7 @@ ssize_t stream_read(struct stream *stream, void *ret_bytes, size_t size, struct 
         return gone(stream, fault);
     if (errno == EAGAIN || errno == EINTR)
         return 0;
-    return fault_set(fault, NULL, "connection lost: %s", strerror(errno));
+    return broken(stream, fault);
 }
 
 ssize_t stream_write(struct stream *stream, const void *bytes, size_t size, struct fault *fault)
@@ -247,5 +254,5 @@ ssize_t stream_write(struct stream *stream, const void *bytes, size_t size, stru
         return n;
     if (errno == EAGAIN || errno == EINTR)
         return 0;
-    return fault_set(fault, NULL, "connection lost: %s", strerror(errno));
+    return broken(stream, fault);
 }

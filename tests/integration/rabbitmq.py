@@ -27,11 +27,17 @@ class RabbitMQError(Exception):
 
 
 def free_ports(count):
-    """Ports of loopback that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports of loopback that nobody listens on, all different, and below those that the kernel gives to outgoing
+    connections: a broker that is away for a moment must find its port free when it comes back."""
+    sockets = []
     try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            s = socket.socket()
+            try:
+                s.bind(("127.0.0.1", 15000 + secrets.randbelow(17000)))
+                sockets.append(s)
+            except OSError:
+                s.close()
         return [s.getsockname()[1] for s in sockets]
     finally:
         for s in sockets:
@@ -119,14 +125,27 @@ class RabbitMQ:
         if tls and not self._node["tls"]:
             make_certificates(self._path("tls"))
             self._node["tls"] = True
+        fresh = not os.path.exists(self._path("data"))
+        for tries in range(3 if fresh else 1):
+            try:
+                return self._start()
+            except RabbitMQError:
+                if not fresh or tries == 2:
+                    raise
+                self._node = {**self._invent(), "tls": self._node["tls"]}  # somebody may have taken a port meanwhile
+
+    def _start(self):
         self._save()
         self._configure()
         self._start_epmd()
+        before = self._starts_logged()
         with open(self._path("console.log"), "ab") as log:
             self._shell = subprocess.Popen([f"{SCRIPTS}/rabbitmq-server"], env=self._environment(), stdout=log,
                                            stderr=log, stdin=subprocess.DEVNULL, cwd=self.directory,
                                            start_new_session=True)
-        if not wait_until(lambda: self._shell.poll() is not None or answers_amqp(self.port), 90) \
+        # Not whoever may sit on our port, but this node, and completely: its own log says so.
+        if not wait_until(lambda: self._shell.poll() is not None
+                          or self._starts_logged() > before and answers_amqp(self.port), 120) \
                 or self._shell.poll() is not None:
             tail = self._tail()
             self.kill()
@@ -240,7 +259,8 @@ class RabbitMQ:
                                       start_new_session=True)
         with open(self._path("epmd.pid"), "w") as f:
             f.write(str(self._epmd.pid))
-        if not wait_until(lambda: self._port_is_open(self._node["epmd_port"]), 10):
+        if not wait_until(lambda: self._epmd.poll() is not None or self._port_is_open(self._node["epmd_port"]), 20) \
+                or self._epmd.poll() is not None:
             raise RabbitMQError(f"epmd did not start on port {port}")
 
     @staticmethod
@@ -284,6 +304,13 @@ class RabbitMQ:
                 self._epmd.wait()
                 self._epmd = None
             wait_until(lambda: not is_alive(epmd), 5)
+
+    def _starts_logged(self):
+        try:
+            with open(self._path("log", self._node["name"] + ".log"), errors="replace") as f:
+                return f.read().count("Server startup complete")
+        except OSError:
+            return 0
 
     def _tail(self):
         text = ""
