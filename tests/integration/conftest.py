@@ -131,7 +131,9 @@ def make_server(store, directory, clean_broker, sandbox, request):
     made = []
 
     def make(settings=None):
-        server = Paynotifyd(directory, store[1], clean_broker.url, sandbox, settings)
+        folder = os.path.join(directory, f"server{len(made) + 1}") if made else directory
+        os.makedirs(folder, exist_ok=True)
+        server = Paynotifyd(folder, store[1], clean_broker.url, sandbox, settings)
         request.node.logs[f"paynotifyd {len(made) + 1}" if made else "paynotifyd"] = server.log
         made.append(server)
         return server

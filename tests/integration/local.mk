@@ -13,7 +13,8 @@ integration_tests = \
 	tests/integration/test_path.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_settlement.py \
-	tests/integration/test_sink_rabbitmq.py
+	tests/integration/test_sink_rabbitmq.py \
+	tests/integration/test_two_servers.py
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
