@@ -60,7 +60,7 @@ static void a_sound_configuration_comes_out_typed(void **state)
                    "[app learning]\nkey_sha256 = " HASH_A "\nchannels = main\nlate_payment = accept\n"
                    "[app desk]\nkey_sha256 = ${PN_TEST_HASH}\nrole = operator\n"
                    "[channel main]\nplugin = good-channel\napp_id = 1\ntimeout = 3s\n"
-                   "[sink file]\nplugin = good-sink\npath = events\nevents = payment.succeeded\napps = learning, desk\n"
+                   "[sink file]\nplugin = good-sink\npath = ${PN_TEST_EVENTS}\nevents = payment.succeeded\napps = learning, desk\n"
                    "order_types = 60201\nformat = provider\npaused = yes\n");
     if (rc)
         fail_msg("%s", buf_text(&faults.text));
@@ -169,11 +169,11 @@ static void faults_of_channels_and_sinks_are_named(void **state)
     expect_fault(URL, "[channel a]\nplugin = good-channel\napp_id = 1\ntimeout = 1x\n", 7, "wanted a duration");
     expect_fault(URL, "[channel a]\nplugin = good-channel\nappid = 1\n", 6, "[channel a] unknown key \"appid\"; did you mean \"app_id\"?");
     expect_fault(URL, "[channel a]\nplugin = good-channel\napp_id = bad\n", 6, "[channel a] app_id: the merchant's number is bad");
-    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = x\nformat = xml\n", 7, "wanted one of mqmessage, provider");
-    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = x\nformat = cloudevents\n", 7, "does not write cloudevents");
-    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = x\nevents = payment.succeded\n", 7, "did you mean \"payment.succeeded\"?");
-    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = x\nevents = payment.late\n", 7, "take every message as paid; remove payment.late");
-    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = x\napps = nobody\n", 7, "there is no [app nobody]");
+    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = ${PN_TEST_EVENTS}\nformat = xml\n", 7, "wanted one of mqmessage, provider");
+    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = ${PN_TEST_EVENTS}\nformat = cloudevents\n", 7, "does not write cloudevents");
+    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = ${PN_TEST_EVENTS}\nevents = payment.succeded\n", 7, "did you mean \"payment.succeeded\"?");
+    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = ${PN_TEST_EVENTS}\nevents = payment.late\n", 7, "take every message as paid; remove payment.late");
+    expect_fault(URL, "[sink s]\nplugin = good-sink\npath = ${PN_TEST_EVENTS}\napps = nobody\n", 7, "there is no [app nobody]");
 }
 
 static void all_faults_are_said_at_once(void **state)
@@ -194,6 +194,7 @@ static int set_up(void **state)
     (void) state;
     scratch_make();
     setenv("PN_TEST_PLUGINS", test_plugin_dir(), 1);
+    setenv("PN_TEST_EVENTS", scratch_path("events"), 1);
     setenv("PN_TEST_HASH", "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752, "
                            "0000000000000000000000000000000000000000000000000000000000000001", 1);
     setenv("PN_TEST_HASH_TWICE", HASH_A ", " HASH_A, 1);
