@@ -132,6 +132,18 @@ static void session_that_lost_its_statements_is_replaced(void **state)
     store_close(other);
 }
 
+static void database_of_another_encoding_is_refused(void **state)
+{
+    (void)state;
+    struct store *other = NULL;
+    struct error err = { 0 };
+    postgres_sql("DROP DATABASE IF EXISTS latin");
+    postgres_sql("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    const char *url = arena_printf(arena, "postgresql://postgres@/latin%s", strchr(test_url(), '?'));
+    assert_int_equal(store_open(&(struct store_options){ .url = url }, &other, &err), RC_CONFIG);
+    assert_non_null(strstr(err.text, "LATIN1"));
+}
+
 /* An update that touches an indexed column cannot be HOT. */
 static void no_index_holds_what_a_settlement_changes(void **state)
 {
@@ -220,6 +232,7 @@ const struct CMUnitTest pg_tests[] = {
     cmocka_unit_test(follow_up_is_never_left_behind_by_its_predecessor),
     cmocka_unit_test(settlements_are_durable_whatever_the_server_defaults_to),
     cmocka_unit_test(session_that_lost_its_statements_is_replaced),
+    cmocka_unit_test(database_of_another_encoding_is_refused),
     cmocka_unit_test(no_index_holds_what_a_settlement_changes),
     cmocka_unit_test(other_host_of_the_url_serves_when_the_first_does_not),
     cmocka_unit_test(restart_of_the_server_is_not_even_noticed),

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -39,11 +40,22 @@ static enum rc apply(PGconn *pg, const struct migration *migration, int64_t dead
     return rc;
 }
 
+/* Everything that is stored was checked to be UTF-8; another encoding would refuse or change some of it. */
+static enum rc check_encoding(PGconn *pg, struct error *err)
+{
+    const char *encoding = PQparameterStatus(pg, "server_encoding");
+    if (encoding == NULL || strcmp(encoding, "UTF8") == 0)
+        return RC_OK;
+    return error_set(err, RC_CONFIG, "the database's encoding is %s; create it with ENCODING 'UTF8'", encoding);
+}
+
 static enum rc apply_missing(PGconn *pg, struct error *err)
 {
     int64_t deadline_ms = mono_ms() + MIGRATE_MS;
     PGresult *result = NULL;
-    enum rc rc = pg_simple(pg, lock, NULL, 0, deadline_ms, NULL, err);
+    enum rc rc = check_encoding(pg, err);
+    if (rc == RC_OK)
+        rc = pg_simple(pg, lock, NULL, 0, deadline_ms, NULL, err);
     if (rc == RC_OK)
         rc = pg_simple(pg, make_table, NULL, 0, deadline_ms, NULL, err);
     if (rc == RC_OK)
