@@ -121,10 +121,36 @@ static void answer_too_large(struct http_request *request)
     http_problem(request, &(struct problem){ .type = PROBLEM_BODY_TOO_LARGE, .detail = detail });
 }
 
+struct framing {
+    unsigned lengths, encodings;
+};
+
+static enum MHD_Result count_framing(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void) kind;
+    (void) value;
+    struct framing *framing = arg;
+    framing->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+    framing->encodings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    return MHD_YES;
+}
+
+/* A request whose end a proxy before us may see elsewhere than libmicrohttpd does would smuggle another one in. */
+static bool check_framing(struct http_request *request)
+{
+    struct framing framing = { 0 };
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_framing, &framing);
+    if (framing.lengths + framing.encodings <= 1)
+        return true;
+    request->close_after = true;
+    http_problem(request,
+                 &(struct problem){ .type = PROBLEM_BAD_REQUEST, .detail = "More than one header says where the body ends." });
+    return false;
+}
+
 static void begin(struct http_request *request, unsigned side, const char *method)
 {
-    request->head_only = strcmp(method, "HEAD") == 0;
-    if (!find_route(request, side, method) || !check_role(request))
+    if (!check_framing(request) || !find_route(request, side, method) || !check_role(request))
         return;
     if (request->route->wants_client)
         note_client(request);
@@ -141,19 +167,30 @@ static bool answers_early(struct http_request *request)
     if (request_is_open(request))
         return false;
     const char *length = header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    if (header(request, MHD_HTTP_HEADER_EXPECT))
+    if (request->close_after || header(request, MHD_HTTP_HEADER_EXPECT))
         return true;
     return length && strtoull(length, NULL, 10) > DISCARD_MAX;
 }
 
 /* ---- its body */
 
+static bool hold(struct http_request *request, size_t n)
+{
+    struct http_server *server = request->server;
+    size_t held = atomic_fetch_add_explicit(&server->body_bytes, n, memory_order_relaxed) + n;
+    request->counted += n;
+    return held <= server->body_bytes_max;
+}
+
 static enum MHD_Result take_body(struct http_request *request, const char *bytes, size_t n)
 {
     size_t max = request->route ? request->route->body_max : 0;
     if (request_is_open(request) && max > 0 && request->body.len + n <= max) {
-        buf_add(&request->body, bytes, n);
-        return request->body.failed ? MHD_NO : MHD_YES;
+        if (hold(request, n)) {
+            buf_add(&request->body, bytes, n);
+            return request->body.failed ? MHD_NO : MHD_YES;
+        }
+        http_problem(request, &(struct problem){ .type = PROBLEM_OVERLOADED, .detail = "Too many bodies are held just now." });
     }
     if (request_is_open(request) && max > 0)
         answer_too_large(request);
@@ -278,6 +315,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
     if (!request)
         return;
     *request_slot = NULL;
+    atomic_fetch_sub_explicit(&daemon->server->body_bytes, request->counted, memory_order_relaxed);
     request_claim(request); /* the connection is gone: whoever still works on it answers nobody */
     if (request->peer)
         watchdog_idles(daemon->server->watchdog, request->peer);

@@ -49,7 +49,9 @@ struct http_server {
     struct arena *arena;
     const char **payer_params; /* of all products of all channels, each once; ends with NULL */
     struct metric *(*answers)[6]; /* by route, then by hundreds of the status */
-    struct metric *unrouted;
+    struct metric *unrouted, *late;
+    _Atomic size_t body_bytes; /* held by all requests together */
+    size_t body_bytes_max;
     _Atomic bool draining;
     _Atomic int suspended; /* connections that libmicrohttpd must not be stopped with */
 };

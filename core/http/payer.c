@@ -46,6 +46,19 @@ static void add_order(struct page *page, const struct order *order)
     page_fact(page, "金额", "Amount", amount);
 }
 
+static void reply_paid(struct http_request *request, const struct order *order)
+{
+    struct page page;
+    page_begin(&page, request->language, "订单已支付", "This order is paid");
+    page_text(&page, "无需再次支付。", "There is nothing more to pay.");
+    if (order->return_url) {
+        buf_adds(&page.html, "<p><a href=\"");
+        buf_add_html(&page.html, order->return_url);
+        buf_addf(&page.html, "\">%s</a></p>\n", request->language == LANGUAGE_EN ? "Back to the shop" : "返回商家");
+    }
+    page_reply(request, 409, &page, NULL);
+}
+
 /* ---- GET /pay/{pay_no} */
 
 static void show_form(struct http_request *request, const struct pay_page *shown)
@@ -112,10 +125,7 @@ static void show(struct http_request *request, const struct pay_page *shown)
     case PAGE_FORM: show_form(request, shown); return;
     case PAGE_REDIRECT: show_redirect(request, shown); return;
     case PAGE_CODE: show_code(request, shown); return;
-    case PAGE_PAID:
-        reply_simple(request, 409, "订单已支付", "This order is paid", "无需再次支付，可以关闭此页面。",
-                     "There is nothing more to pay. You may close this page.");
-        return;
+    case PAGE_PAID: reply_paid(request, &shown->order); return;
     case PAGE_REFUSED: show_refused(request, shown); return;
     case PAGE_TRY_AGAIN: reply_try_again(request); return;
     }

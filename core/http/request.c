@@ -10,7 +10,7 @@
 enum {
     ARENA_LIMIT = 16 * 1024 * 1024,
     KEEP_ARENA_MAX = 64 * 1024, /* what a request may hold to be kept for the next one */
-    KEEP_BODY_MAX = 64 * 1024,
+    KEEP_BODY_MAX = 8 * 1024,
     KEEP_MAX = 512
 };
 

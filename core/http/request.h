@@ -49,7 +49,8 @@ struct http_request {
     struct http_connection *peer;
     enum request_phase phase;
     bool suspended;
-    bool head_only, close_after;
+    bool close_after; /* answer at once and close: where the body ends is not certain */
+    size_t counted;   /* bytes of the body in the server's sum */
     size_t discarded;
     struct MHD_Response *response; /* written by the claimer before ANSWERED */
     int status;

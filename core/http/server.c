@@ -19,8 +19,9 @@ enum {
     WORK_DEADLINE_MS = 20 * 1000,
     IDLE_MS = 75 * 1000, /* a kept-alive connection without a request */
     SEND_MS = 60 * 1000,
-    DRAIN_MS = 5 * 1000, /* for answers to leave before connections are closed */
-    SPARE_FILES = 256,   /* descriptors that are not connections: stores, brokers, providers, logs */
+    DRAIN_MS = 5 * 1000,            /* for answers to leave before connections are closed */
+    BODIES_MAX = 128 * 1024 * 1024, /* of all bodies together, so that many large requests do not exhaust the memory */
+    SPARE_FILES = 256,              /* descriptors that are not connections: stores, brokers, providers, logs */
     API_CONNECTIONS = 2048,
     INHERITED_MAX = 16
 };
@@ -83,12 +84,12 @@ enum rc http_bind(const struct config *config, struct http_server **ret_server, 
 static void give_up(void *arg, struct http_request *request, bool closing)
 {
     struct http_server *server = arg;
-    (void) server;
     if (!request_claim(request))
         return;
     const struct http_route *route = request->route;
     if (!closing) {
         static struct log_limit limit;
+        metric_add(server->late, 1);
         if (log_allow(&limit, 60))
             log_warn("request answered by its deadline", LOG_S("route", route->path));
     }
@@ -108,6 +109,7 @@ static void name_metrics(struct http_server *server)
     size_t count;
     const struct http_route *routes = http_routes(&count);
     server->unrouted = metric_counter("paynotify_http_unrouted_total", NULL, "Requests for paths or methods that do not exist.");
+    server->late = metric_counter("paynotify_http_deadlines_total", NULL, "Requests answered because their time was up.");
     server->answers = arena_alloc(server->arena, count * sizeof *server->answers);
     for (size_t i = 0; server->answers && i < count; i++) {
         for (size_t h = 2; h < 6; h++) {
@@ -217,6 +219,7 @@ enum rc http_start(struct http_server *server, const struct http_options *option
     const struct config_server *c = &options->config->server;
     const int64_t deadlines[DEADLINE_CLASSES] = { [DEADLINE_NOTIFY] = c->notify_deadline_ms, [DEADLINE_WORK] = WORK_DEADLINE_MS };
     server->options = *options;
+    server->body_bytes_max = BODIES_MAX;
     server->arena = arena_new(0);
     server->requests = request_pool_new();
     if (!server->requests)

@@ -522,6 +522,46 @@ static void huge_announced_body_is_refused_before_it_is_sent(void **state)
     expect(f->public_port, NOTIFY("100000\r\nExpect: 100-continue\r\n\r\n"), 413, "body-too-large");
 }
 
+static void bodies_of_all_requests_together_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    f->server->body_bytes_max = 10;
+    int first = raw_connect(f->public_port);
+    raw_send(first, NOTIFY("9\r\n\r\nok456789")); /* one byte short: held until it comes */
+    while (atomic_load(&f->server->body_bytes) < 8)
+        usleep(1000);
+    expect(f->public_port, NOTIFY("3\r\n\r\nok3"), 503, "overloaded");
+    raw_send(first, "9");
+    struct raw_answer answer = raw_read(first);
+    assert_string_equal(answer.body, "success");
+    raw_free(&answer);
+    close(first);
+    expect(f->public_port, NOTIFY("10\r\n\r\nok34567890"), 200, "success");
+}
+
+static void request_without_a_certain_end_is_refused_and_closed(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const heads[] = { "Content-Length: 2\r\nContent-Length: 30\r\n",
+                                         "Content-Length: 2\r\nContent-Length: 2\r\n",
+                                         "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+                                         "Transfer-Encoding: chunked\r\ncontent-length: 2\r\n" };
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        int fd = raw_connect(f->public_port);
+        raw_send(fd, "POST /notify/fake HTTP/1.1\r\nHost: x\r\n");
+        raw_send(fd, heads[i]);
+        raw_send(fd, "\r\nokGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        struct raw_answer answer = raw_read(fd);
+        assert_int_equal(answer.status, 400);
+        raw_free(&answer);
+        answer = raw_read(fd);
+        assert_int_equal(answer.status, 0);
+        raw_free(&answer);
+        close(fd);
+    }
+    assert_int_equal(fake.settled, 0);
+}
+
 static void slow_sender_is_cut_however_it_trickles(void **state)
 {
     struct fixture *f = *state;
@@ -717,6 +757,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(quiesced_server_takes_no_connections_but_finishes_requests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(body_limit_holds_for_announced_and_for_chunked_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(huge_announced_body_is_refused_before_it_is_sent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bodies_of_all_requests_together_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(request_without_a_certain_end_is_refused_and_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slow_sender_is_cut_however_it_trickles, set_up_impatient, tear_down),
         cmocka_unit_test_setup_teardown(half_closed_connection_ends_after_its_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(api_needs_a_key_and_knows_roles, set_up, tear_down),
