@@ -26,7 +26,7 @@ struct sqlite_store {
     pthread_cond_t freed;
     struct sqlite_conn readers[SQLITE_READERS];
     struct sqlite_conn *free_readers[SQLITE_READERS];
-    size_t free_count;
+    size_t free_count, reader_count;
 };
 
 enum rc sqlite_lock(const char *path, int *ret_fd, struct error *err)
@@ -75,6 +75,10 @@ static void close_store(struct store *base)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
     sqlite_writer_stop(store->writer);
+    pthread_mutex_lock(&store->mutex);
+    while (store->free_count < store->reader_count)
+        pthread_cond_wait(&store->freed, &store->mutex);
+    pthread_mutex_unlock(&store->mutex);
     for (size_t i = 0; i < SQLITE_READERS; i++)
         sqlite_conn_close(&store->readers[i]);
     if (store->lock_fd >= 0)
@@ -121,6 +125,7 @@ enum rc sqlite_open(const char *path, const struct store_options *options, struc
         rc = sqlite_conn_open(&store->readers[i], real, false, err);
         store->free_readers[store->free_count++] = &store->readers[i];
     }
+    store->reader_count = store->free_count;
     if (rc != RC_OK) {
         close_store(&store->base);
         return rc;
