@@ -59,12 +59,15 @@ def test_a_broker_that_is_away_costs_no_attempt(server, clean_broker, books, not
 
 
 def test_unroutable_is_retried_and_not_lost(server, clean_broker, books, notice, messages):
+    pay(server, notice)
+    messages.wait(1)  # the sink has declared its queue, so that it is gone when deleted
+    wait_for(lambda: books.count("outbox") == 0, 30, "the outbox to be empty")
     connection = pika.BlockingConnection(pika.URLParameters(clean_broker.url))
     channel = connection.channel()
     channel.queue_delete(QUEUE)
-    pay(server, notice)
+    pay(server, notice, "n2")
     wait_for(lambda: books.value("SELECT attempts FROM outbox") >= 1, 30, "the message to be returned")
-    assert books.count("delivery_history") == 0
+    assert books.count("delivery_history") == 1
     channel.queue_declare(QUEUE, durable=True)
     channel.queue_bind(QUEUE, EXCHANGE)
     connection.close()
