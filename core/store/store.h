@@ -223,8 +223,8 @@ struct audit {
 };
 
 /* Everything that a batch of decisions writes, as few statements as the store can. A record or order is named at most once;
- * each change is conditional on `from`; RC_RETRY when one did not meet it. Several changes of one row apply in the order given. Order: records, orders, events,
- * outbox (sets `chained`), audits, schedule. */
+ * each change is conditional on `from`; RC_RETRY when one did not meet it. Order: records, orders, events, outbox (sets
+ * `chained`), audits, schedule. */
 struct settle_writes {
     const struct record_change *records;
     size_t record_count;

@@ -11,6 +11,7 @@ import glob
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -31,9 +32,15 @@ def binary_dir():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of loopback below those that the kernel gives to outgoing connections: a server that is away for a moment
+    must find it free when it comes back."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", 15000 + secrets.randbelow(17000)))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
 
 
 class Postgres:
