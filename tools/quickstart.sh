@@ -8,6 +8,7 @@
 #
 # No money moves: the provider is paynotify-sandbox. Everything listens on 127.0.0.1 and lives in ./quickstart-run/.
 # As root it installs missing packages; as another user it says which ones to install.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # also as `sh tools/quickstart.sh`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
