@@ -6,6 +6,7 @@
 #   tools/test.sh --sanitize=address  the same under a sanitizer: address, undefined or thread
 #   tools/test.sh --long              also `make check-long`
 #   PN_JOBS=4 tools/test.sh           as many jobs at a time; default: one per processor
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # also as `sh tools/test.sh`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
