@@ -180,11 +180,13 @@ static bool fall_asleep(struct relay *relay)
     return atomic_load(&relay->asleep);
 }
 
+/* Reads the eventfd empty, whoever took `asleep` away: a writer may be late, and what it leaves would end every later
+ * sleep at once. */
 static void wake_up(struct relay *relay)
 {
     eventfd_t count;
-    if (!atomic_exchange(&relay->asleep, false))
-        (void)eventfd_read(relay->wake_fd, &count);
+    atomic_store(&relay->asleep, false);
+    (void)eventfd_read(relay->wake_fd, &count);
 }
 
 static bool pump(struct relay *relay, int64_t timeout_ms, bool may_sleep)

@@ -61,6 +61,24 @@ static void outcomes_wait_while_the_store_is_locked(void **state)
         (void)poll(NULL, 0, 1);
 }
 
+/* ---- sleep */
+
+/* The writer of a wake-up may come when the relay is up already and asleep again. */
+static void a_late_wake_up_does_not_keep_the_relay_awake(void **state)
+{
+    (void)state;
+    rig_await_up(&rig, 0);
+    struct relay *relay = &rig.outbox->relays[0];
+    for (int i = 0; i < 100; i++) {
+        relay_wake(relay);
+        struct pollfd wake = { .fd = relay->wake_fd, .events = POLLIN };
+        int rounds = 0;
+        while (poll(&wake, 1, 0) == 1 && ++rounds < 10000)
+            (void)poll(NULL, 0, 1);
+        assert_int_not_equal(rounds, 10000);
+    }
+}
+
 /* ---- leases and fences */
 
 static enum rc take_away(struct tx *tx, void *arg, struct error *err)
@@ -255,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_crash_the_restart_releases_at_once),
         cmocka_unit_test_setup_teardown(outcomes_wait_while_the_store_is_locked, open_one, shut),
+        cmocka_unit_test_setup_teardown(a_late_wake_up_does_not_keep_the_relay_awake, open_one, shut),
         cmocka_unit_test_setup_teardown(a_row_that_somebody_else_has_taken_is_left_alone, open_one, shut),
         cmocka_unit_test_setup_teardown(a_lease_that_ends_soon_is_not_trusted, open_one, shut),
         cmocka_unit_test_setup_teardown(stopping_waits_for_confirms_and_releases_the_rest, open_one, shut),
