@@ -18,6 +18,7 @@ static enum rc accept_tx(struct tx *tx, void *arg, struct error *err)
     struct acceptance *acceptance = arg;
     struct pay_record record;
     struct order order;
+    event_done(&acceptance->write, false); /* of a run that was rolled back */
     enum rc rc = record_get(tx, acceptance->pay_no, acceptance->arena, &record, err);
     if (rc == RC_OK && acceptance->caller && !caller_sees(acceptance->caller, record.app))
         rc = error_set(err, RC_NOT_FOUND, "no such payment");

@@ -156,6 +156,7 @@ static enum rc finish_tx(struct tx *tx, void *arg, struct error *err)
     struct finishing *finishing = arg;
     struct pay_record *records;
     size_t count;
+    event_done(&finishing->write, false); /* of a run that was rolled back; this one may end without an event */
     enum rc rc = order_lock(tx, finishing->order_id, finishing->arena, &finishing->order, err);
     if (rc == RC_OK)
         rc = records_of_order(tx, finishing->order_id, finishing->arena, &records, &count, err);

@@ -66,3 +66,8 @@ tests_unit_test_outbox_life_SOURCES = tests/unit/test_outbox_life.c tests/unit/o
 	tests/unit/broker.c tests/unit/broker.h tests/plugins/scripted_sink.h
 tests_unit_test_outbox_life_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_outbox_life_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_closing
+tests_unit_test_closing_SOURCES = tests/unit/test_closing.c tests/unit/scratch.c tests/unit/scratch.h tests/unit/unit.h
+tests_unit_test_closing_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
+tests_unit_test_closing_LDADD = $(core_libs) $(CMOCKA_LIBS)
