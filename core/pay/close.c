@@ -32,6 +32,14 @@ struct closing {
     int64_t again_in_ms; /* for again_tx */
 };
 
+/* The record needs no more looking after. While its order is closing the schedule keeps it: whoever ends the order takes
+ * it out, and when he dies before, it brings the order back. */
+static enum rc let_go(struct closing *closing, struct tx *tx, const struct order *order, struct error *err)
+{
+    return order->status == ORDER_CLOSING ? schedule_again(tx, closing->record->pay_no, CRASH_MS, err)
+                                          : schedule_done(tx, closing->record->pay_no, err);
+}
+
 static enum rc close_locally_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct closing *closing = arg;
@@ -41,13 +49,15 @@ static enum rc close_locally_tx(struct tx *tx, void *arg, struct error *err)
         rc = record_set_closed(tx, closing->record->pay_no, err);
     if (rc == RC_CONFLICT) /* settled meanwhile */
         rc = RC_OK;
-    return rc ? rc : schedule_done(tx, closing->record->pay_no, err);
+    return rc ? rc : let_go(closing, tx, &order, err);
 }
 
 static enum rc settled_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct closing *closing = arg;
-    return schedule_done(tx, closing->record->pay_no, err);
+    struct order order;
+    enum rc rc = order_lock(tx, closing->record->order_id, closing->arena, &order, err);
+    return rc ? rc : let_go(closing, tx, &order, err);
 }
 
 static enum rc again_tx(struct tx *tx, void *arg, struct error *err)
@@ -105,7 +115,9 @@ static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome
     (void)err;
     bool decided = outcome != SETTLED_NOT && outcome != SETTLED_MISMATCH &&
                    (state == PN_STATE_PAID || state == PN_STATE_CLOSED || state == PN_STATE_REFUNDED);
-    if (decided)
+    if (outcome == SETTLED_LATE) /* the settlement has scheduled what comes of it */
+        closing->done(closing->arg);
+    else if (decided)
         closing_end(closing, settled_tx);
     else if (state == PN_STATE_NOT_FOUND && closing->agreed)
         closing_end(closing, close_locally_tx);
@@ -166,6 +178,10 @@ static enum rc finish_tx(struct tx *tx, void *arg, struct error *err)
         if (records[i].status == PAYMENT_UNPAID)
             return RC_OK;
 
+    for (size_t i = 0; rc == RC_OK && i < count; i++)
+        rc = schedule_done(tx, records[i].pay_no, err);
+    if (rc)
+        return rc;
     finishing->order.status = ORDER_CLOSED;
     rc = event_make("order.closed", &finishing->order, NULL, NULL, finishing->arena, &finishing->write.event, err);
     if (rc == RC_OK)

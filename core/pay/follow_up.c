@@ -87,7 +87,10 @@ static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome
     struct task *task = arg;
     (void)err;
     bool learned = state != PN_STATE_UNKNOWN && outcome != SETTLED_NOT;
-    task_write(task, learned ? done_tx : again_tx);
+    if (outcome == SETTLED_LATE) /* the settlement has scheduled what comes of it */
+        task_end(task);
+    else
+        task_write(task, learned ? done_tx : again_tx);
 }
 
 /* A record that is not open any more: accept it when it came late and the app wants that, or finish its order. */

@@ -71,11 +71,16 @@ static enum settle_outcome decide_paid(const struct fact *fact, enum late_policy
     return SETTLED_NOT;
 }
 
-static enum settle_outcome decide_refunded(const struct pay_record *record, struct effects *effects)
+static bool told_unasked(const struct fact *fact)
+{
+    return strcmp(fact->source, "notification") == 0;
+}
+
+static enum settle_outcome decide_refunded(const struct fact *fact, const struct pay_record *record, struct effects *effects)
 {
     effects->audit = "the provider reports a refund";
-    /* A refund of what we do not know as paid means that we missed the payment: ask. */
-    effects->follow_up = record->status == PAYMENT_UNPAID || record->status == PAYMENT_CLOSED;
+    /* A refund of what we do not know as paid means that we missed the payment: ask, unless this is the answer. */
+    effects->follow_up = told_unasked(fact) && (record->status == PAYMENT_UNPAID || record->status == PAYMENT_CLOSED);
     return SETTLED_REFUND;
 }
 
@@ -92,7 +97,7 @@ static enum settle_outcome decide_closed(const struct fact *fact, struct pay_rec
         break;
     }
     if (fact->refunded_minor != PN_NOT_STATED && fact->refunded_minor >= record->amount_minor)
-        return decide_refunded(record, effects);
+        return decide_refunded(fact, record, effects);
     effects->audit = "closed by the provider, but paid in the books";
     if (!record->needs_review)
         effects->event = "payment.review";
@@ -114,7 +119,7 @@ enum settle_outcome settle_decide(const struct fact *fact, enum late_policy late
     case PN_STATE_CLOSED:
         return decide_closed(fact, record, ret_effects);
     case PN_STATE_REFUNDED:
-        return decide_refunded(record, ret_effects);
+        return decide_refunded(fact, record, ret_effects);
     case PN_STATE_FAILED:
         ret_effects->audit = "the provider reports a failed attempt";
         return SETTLED_NOTED;
@@ -122,7 +127,7 @@ enum settle_outcome settle_decide(const struct fact *fact, enum late_policy late
     case PN_STATE_NOT_FOUND:
     case PN_STATE_UNKNOWN:
         /* Our own question is no news; what a provider says unasked is kept. */
-        if (strcmp(fact->source, "notification") == 0)
+        if (told_unasked(fact))
             ret_effects->audit = "not paid yet";
         return SETTLED_NOTED;
     }

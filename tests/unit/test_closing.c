@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "pay/internal.h"
+#include "plugin/internal.h"
 #include "store/driver.h"
 #include "unit/scratch.h"
 
@@ -17,8 +18,35 @@ static struct store_driver driver; /* the real one, but for `write` */
 static const struct store_driver *real;
 static struct arena *arena;
 static struct pay *pay;
+static struct pool *workers;
 static struct config config;
 static size_t planned, committed, aborted;
+
+/* ---- a provider that answers at once */
+
+static uint32_t provider_says; /* enum pn_state */
+
+static int open_channel(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state)
+{
+    (void)settings, (void)call;
+    *ret_state = (void *)(uintptr_t)host;
+    return PN_OK;
+}
+
+static int request(const void *state, struct pn_call *call, const struct pn_payment *payment, struct pn_step *ret_step)
+{
+    const struct pn_host *host = state;
+    struct pn_result *done = host->alloc(call, sizeof *done);
+    *done = (struct pn_result){ .size = sizeof *done, .state = provider_says, .pay_no = payment->pay_no,
+                                .total_minor = payment->amount_minor, .refunded_minor = PN_NOT_STATED };
+    ret_step->done = done;
+    return PN_OK;
+}
+
+static const struct pn_product code = { sizeof code, PN_PREPAY_CODE_URL, "code", "code", "code", NULL, "CNY" };
+static const struct pn_product *products[] = { &code, NULL };
+static struct plugin provider = { .products = products, .channel = { .open = open_channel, .request = request } };
+static struct config_channel channel = { .name = "c" };
 
 /* ---- the outbox */
 
@@ -48,6 +76,7 @@ static void on_aborted(void *ctx, const struct outbox_row *rows, size_t row_coun
 static struct race {
     tx_fn fn, winner; /* winner: what the other one does in between */
     void *arg, *winner_arg;
+    bool lose, no_event; /* no_event: what writes an event fails */
     int runs;
 } race;
 
@@ -55,11 +84,14 @@ static enum rc lose_once(struct tx *tx, void *arg, struct error *err)
 {
     (void)arg;
     enum rc rc = RC_OK;
+    size_t before = planned;
     if (race.runs++ > 0 && race.winner)
         rc = race.winner(tx, race.winner_arg, err);
     if (rc == RC_OK)
         rc = race.fn(tx, race.arg, err);
-    return race.runs == 1 ? error_set(err, RC_RETRY, "lost a race") : rc;
+    if (race.no_event && planned > before)
+        return error_set(err, RC_UNAVAILABLE, "the disk is full");
+    return race.lose && race.runs == 1 ? error_set(err, RC_RETRY, "lost a race") : rc;
 }
 
 static enum rc racing_write(struct store *base, enum lane lane, tx_fn fn, void *arg, struct error *err)
@@ -95,6 +127,28 @@ static enum rc make_closing(struct tx *tx, void *arg, struct error *err)
     return rc ? rc : order_set_closing(tx, order->order_id, err);
 }
 
+static enum rc add_record(struct tx *tx, void *arg, struct error *err)
+{
+    const struct order *order = arg;
+    struct pay_record record = { .pay_no = id(), .order_id = order->order_id, .app = "a", .channel = "c", .product = "code",
+                                 .amount_minor = 100, .currency = "CNY", .status = PAYMENT_UNPAID,
+                                 .expires_at = order->expires_at };
+    return record_insert(tx, &record, err);
+}
+
+static enum rc count_scheduled(struct tx *tx, void *arg, struct error *err)
+{
+    static const struct sql count = { .name = "test_scheduled", .text = "SELECT count(*) FROM query_schedule" };
+    return tx_i64(tx, &count, NULL, 0, arg, err);
+}
+
+static int64_t scheduled(void)
+{
+    int64_t count;
+    write_ok(count_scheduled, &count);
+    return count;
+}
+
 static enum rc read_order(struct tx *tx, void *arg, struct error *err)
 {
     struct order *order = arg;
@@ -127,8 +181,12 @@ static int open_store(void **state)
     ids_lease(1, 0, mono_ms() + 600000);
     config.server.link_key_file = arena_strdup(arena, scratch_path("link.key"));
     config.server.settle_queue = config.server.settle_batch = 8;
-    const struct pay_options options = { .config = &config, .store = store, .events = { NULL, plan, on_committed, on_aborted } };
-    if (pay_new(&options, &pay, &err) != RC_OK)
+    if (channel_open(&provider, "c", NULL, &channel.channel, &err) != RC_OK || pool_new(2, 8, "test", &workers, &err) != RC_OK)
+        fail_msg("%s", err.text);
+    config.channels = &channel;
+    config.channel_count = 1;
+    const struct pay_options options = { .config = &config, .store = store, .workers = workers, .events = { NULL, plan, on_committed, on_aborted } };
+    if (pay_new(&options, &pay, &err) != RC_OK || committer_start(pay->committer, &err) != RC_OK)
         fail_msg("%s", err.text);
     return 0;
 }
@@ -136,7 +194,10 @@ static int open_store(void **state)
 static int close_store(void **state)
 {
     (void)state;
+    pay_drain(pay);
+    pool_free(workers);
     pay_free(pay);
+    channel_close(channel.channel);
     store->driver = real;
     store_close(store);
     arena_free(arena);
@@ -151,7 +212,7 @@ static void a_closing_that_runs_again_is_announced_once(void **state)
     (void)state;
     struct order order, closed;
     planned = committed = aborted = 0;
-    race = (struct race){ 0 };
+    race = (struct race){ .lose = true };
     write_ok(make_closing, &order);
     assert_int_equal(order_close_finish(pay, order.order_id, arena, &closed, NULL), RC_OK);
     assert_int_equal(closed.status, ORDER_CLOSED);
@@ -167,7 +228,7 @@ static void a_closing_that_a_payment_overtook_announces_nothing(void **state)
     struct order order, after;
     planned = committed = aborted = 0;
     write_ok(make_closing, &order);
-    race = (struct race){ .winner = pay_it, .winner_arg = &order };
+    race = (struct race){ .lose = true, .winner = pay_it, .winner_arg = &order };
     assert_int_equal(order_close_finish(pay, order.order_id, arena, &after, NULL), RC_OK);
     assert_int_equal(after.status, ORDER_PAID);
     assert_int_equal(planned, 1);
@@ -177,10 +238,66 @@ static void a_closing_that_a_payment_overtook_announces_nothing(void **state)
     assert_int_equal(order.last_event, 0);
 }
 
+struct closing {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool done;
+    enum rc rc;
+    enum order_status status;
+};
+
+static void on_closed(void *arg, enum rc rc, const struct order *order, const struct error *err)
+{
+    struct closing *closing = arg;
+    (void)err;
+    pthread_mutex_lock(&closing->lock);
+    closing->done = true;
+    closing->rc = rc;
+    closing->status = order ? order->status : 0;
+    pthread_cond_signal(&closing->ended);
+    pthread_mutex_unlock(&closing->lock);
+}
+
+static void close_order(int64_t order_id, struct closing *ret)
+{
+    static const struct config_app app = { .name = "a" };
+    static const struct caller caller = { .app = &app };
+    *ret = (struct closing){ .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
+    pay_order_close(pay, &caller, order_id, arena, on_closed, ret);
+    pthread_mutex_lock(&ret->lock);
+    while (!ret->done)
+        pthread_cond_wait(&ret->ended, &ret->lock);
+    pthread_mutex_unlock(&ret->lock);
+}
+
+/* As when the process dies between the two: the schedule must bring the order back, for nobody else does. */
+static void an_order_whose_end_was_not_written_stays_scheduled(void **state)
+{
+    (void)state;
+    struct order order;
+    struct closing closing;
+    write_ok(make_closing, &order);
+    write_ok(add_record, &order);
+    provider_says = PN_STATE_CLOSED;
+    race = (struct race){ .no_event = true };
+    close_order(order.order_id, &closing);
+    assert_int_equal(closing.rc, RC_UNAVAILABLE);
+    write_ok(read_order, &order);
+    assert_int_equal(order.status, ORDER_CLOSING);
+    assert_int_equal(scheduled(), 1);
+
+    race = (struct race){ 0 };
+    close_order(order.order_id, &closing);
+    assert_int_equal(closing.rc, RC_OK);
+    assert_int_equal(closing.status, ORDER_CLOSED);
+    assert_int_equal(scheduled(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_closing_that_runs_again_is_announced_once),
+        cmocka_unit_test(an_order_whose_end_was_not_written_stays_scheduled),
         cmocka_unit_test(a_closing_that_a_payment_overtook_announces_nothing),
     };
     return cmocka_run_group_tests_name("closing", tests, open_store, close_store);

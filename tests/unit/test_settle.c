@@ -192,6 +192,9 @@ static void a_refund_of_what_we_never_saw_paid_makes_us_ask(void **state)
     assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_REFUND);
     assert_true(effects.follow_up);
     assert_int_equal(record.status, PAYMENT_UNPAID);
+    fact.source = "query"; /* the answer itself: asking again would go on for ever */
+    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_REFUND);
+    assert_false(effects.follow_up);
 }
 
 static void merchants_are_compared_by_name(void **state)
