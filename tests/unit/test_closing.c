@@ -4,6 +4,8 @@
  */
 #include "config.h"
 
+#include <poll.h>
+
 #include "unit/unit.h"
 
 #include "base/clock.h"
@@ -20,7 +22,7 @@ static struct arena *arena;
 static struct pay *pay;
 static struct pool *workers;
 static struct config config;
-static size_t planned, committed, aborted;
+static _Atomic size_t planned, committed, aborted;
 
 /* ---- a provider that answers at once */
 
@@ -47,6 +49,7 @@ static const struct pn_product code = { sizeof code, PN_PREPAY_CODE_URL, "code",
 static const struct pn_product *products[] = { &code, NULL };
 static struct plugin provider = { .products = products, .channel = { .open = open_channel, .request = request } };
 static struct config_channel channel = { .name = "c" };
+static struct config_app app = { .name = "a", .late_payment = LATE_ACCEPT };
 
 /* ---- the outbox */
 
@@ -74,32 +77,38 @@ static void on_aborted(void *ctx, const struct outbox_row *rows, size_t row_coun
 /* ---- a store that loses a race once */
 
 static struct race {
-    tx_fn fn, winner; /* winner: what the other one does in between */
-    void *arg, *winner_arg;
+    tx_fn winner; /* what the other one does in between */
+    void *winner_arg;
+    int claim_late_ms;   /* others get their chance before the schedule is looked at */
     bool lose, no_event; /* no_event: what writes an event fails */
-    int runs;
 } race;
+
+struct racing {
+    tx_fn fn;
+    void *arg;
+    int runs;
+};
 
 static enum rc lose_once(struct tx *tx, void *arg, struct error *err)
 {
-    (void)arg;
+    struct racing *racing = arg;
     enum rc rc = RC_OK;
     size_t before = planned;
-    if (race.runs++ > 0 && race.winner)
+    if (racing->runs++ > 0 && race.winner)
         rc = race.winner(tx, race.winner_arg, err);
     if (rc == RC_OK)
-        rc = race.fn(tx, race.arg, err);
+        rc = racing->fn(tx, racing->arg, err);
     if (race.no_event && planned > before)
         return error_set(err, RC_UNAVAILABLE, "the disk is full");
-    return race.lose && race.runs == 1 ? error_set(err, RC_RETRY, "lost a race") : rc;
+    return race.lose && racing->runs == 1 ? error_set(err, RC_RETRY, "lost a race") : rc;
 }
 
 static enum rc racing_write(struct store *base, enum lane lane, tx_fn fn, void *arg, struct error *err)
 {
-    race.fn = fn;
-    race.arg = arg;
-    race.runs = 0;
-    return real->write(base, lane, lose_once, NULL, err);
+    struct racing racing = { .fn = fn, .arg = arg };
+    if (lane == LANE_POLL)
+        (void)poll(NULL, 0, race.claim_late_ms);
+    return real->write(base, lane, lose_once, &racing, err);
 }
 
 static void write_ok(tx_fn fn, void *arg)
@@ -183,6 +192,8 @@ static int open_store(void **state)
     config.server.settle_queue = config.server.settle_batch = 8;
     if (channel_open(&provider, "c", NULL, &channel.channel, &err) != RC_OK || pool_new(2, 8, "test", &workers, &err) != RC_OK)
         fail_msg("%s", err.text);
+    config.apps = &app;
+    config.app_count = 1;
     config.channels = &channel;
     config.channel_count = 1;
     const struct pay_options options = { .config = &config, .store = store, .workers = workers, .events = { NULL, plan, on_committed, on_aborted } };
@@ -260,7 +271,6 @@ static void on_closed(void *arg, enum rc rc, const struct order *order, const st
 
 static void close_order(int64_t order_id, struct closing *ret)
 {
-    static const struct config_app app = { .name = "a" };
     static const struct caller caller = { .app = &app };
     *ret = (struct closing){ .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
     pay_order_close(pay, &caller, order_id, arena, on_closed, ret);
@@ -293,11 +303,52 @@ static void an_order_whose_end_was_not_written_stays_scheduled(void **state)
     assert_int_equal(scheduled(), 0);
 }
 
+/* ---- late payments */
+
+static enum rc make_closed(struct tx *tx, void *arg, struct error *err)
+{
+    struct order *order = arg;
+    struct pay_record *records;
+    size_t count;
+    enum rc rc = make_closing(tx, order, err);
+    if (rc == RC_OK)
+        rc = add_record(tx, order, err);
+    if (rc == RC_OK)
+        rc = records_of_order(tx, order->order_id, arena, &records, &count, err);
+    if (rc == RC_OK)
+        rc = record_set_closed(tx, records[0].pay_no, err);
+    if (rc == RC_OK)
+        rc = order_set_closed(tx, order->order_id, 0, err);
+    return rc ? rc : schedule_put(tx, records[0].pay_no, true, 0, err);
+}
+
+/* The settlement schedules the acceptance while the follow-up that asked is still to end. */
+static void a_late_payment_that_a_follow_up_finds_is_accepted(void **state)
+{
+    (void)state;
+    enum { ORDERS = 32 };
+    struct order orders[ORDERS];
+    race = (struct race){ .claim_late_ms = 50 };
+    provider_says = PN_STATE_PAID;
+    for (int i = 0; i < ORDERS; i++)
+        write_ok(make_closed, &orders[i]);
+    assert_int_equal(follow_up_start(pay->follow_up, NULL), RC_OK);
+    int paid = 0;
+    for (int round = 0; round < 20000 && paid < ORDERS; round++) {
+        (void)poll(NULL, 0, 1);
+        write_ok(read_order, &orders[paid]);
+        paid += orders[paid].status == ORDER_PAID;
+    }
+    assert_int_equal(paid, ORDERS);
+    follow_up_stop(pay->follow_up);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_closing_that_runs_again_is_announced_once),
         cmocka_unit_test(an_order_whose_end_was_not_written_stays_scheduled),
+        cmocka_unit_test(a_late_payment_that_a_follow_up_finds_is_accepted),
         cmocka_unit_test(a_closing_that_a_payment_overtook_announces_nothing),
     };
     return cmocka_run_group_tests_name("closing", tests, open_store, close_store);
