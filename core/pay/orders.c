@@ -73,8 +73,12 @@ static enum rc create_tx(struct tx *tx, void *arg, struct error *err)
     create->created = true;
     int64_t expires_in = request->expires_in_ms ? request->expires_in_ms : create->pay->config->server.order_expiry_ms;
     rc = order_insert(tx, &create->order, expires_in, request->lines, request->line_count, err);
-    /* Somebody else was faster with the same number; his order is committed by now, or this runs again. */
-    return rc == RC_EXISTS ? find_same(create, tx, err) : rc;
+    if (rc != RC_EXISTS)
+        return rc;
+    /* Somebody else was faster with the same number; his order is committed by now, and when it is closed already, the
+     * number is free again. */
+    rc = find_same(create, tx, err);
+    return rc == RC_NOT_FOUND ? error_set(err, RC_RETRY, "the order with this number was closed at this moment") : rc;
 }
 
 static enum rc check_request(const struct order_request *request, struct error *err)
