@@ -9,6 +9,7 @@
 
 TX(insert, struct pay_record, return record_insert(tx, a, err);)
 TX(find_key, struct pay_record, return record_find_key(tx, a->order_id, a->idempotency_key, arena, a, err);)
+TX(set_merchant, int64_t, return record_set_prepay(tx, *a, "app_id=1", NULL, err);)
 TX(set_prepay, int64_t, return record_set_prepay(tx, *a, "app_id=1", "{\"code\":\"x\"}", err);)
 TX(set_closed, int64_t, return record_set_closed(tx, *a, err);)
 
@@ -98,6 +99,8 @@ static void prepay_is_kept_while_unpaid(void **state)
     struct pay_record read = get_record(record.pay_no);
     assert_string_equal(read.merchant, "app_id=1");
     assert_string_equal(read.prepay, "{\"code\":\"x\"}");
+    write_ok(set_merchant, &record.pay_no); /* what was shown meanwhile stays noted */
+    assert_string_equal(get_record(record.pay_no).prepay, "{\"code\":\"x\"}");
     pay(&record, NULL, false, 0, NULL);
     assert_int_equal(write_rc(set_prepay, &record.pay_no), RC_CONFLICT);
 }

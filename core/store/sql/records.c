@@ -100,10 +100,10 @@ enum rc records_of_order(struct tx *tx, int64_t order_id, struct arena *arena, s
     return rc;
 }
 
-/* The states: 601001 unpaid, 601004 closed. */
+/* The states: 601001 unpaid, 601004 closed. What a payer was shown stays noted. */
 static const struct sql set_prepay = {
     .name = "record_set_prepay",
-    .text = "UPDATE pay_records SET merchant = $2, prepay = $3 WHERE pay_no = $1 AND status = 601001",
+    .text = "UPDATE pay_records SET merchant = $2, prepay = coalesce($3, prepay) WHERE pay_no = $1 AND status = 601001",
 };
 
 enum rc record_set_prepay(struct tx *tx, int64_t pay_no, const char *merchant, const char *prepay, struct error *err)
