@@ -21,7 +21,8 @@ struct creation {
     payment_done done;
     void *arg;
     struct payment_view view;
-    bool resolved; /* an earlier attempt with the same key has its result already */
+    bool resumed;  /* the same key has been here before */
+    bool resolved; /* and has its result already */
     /* what PREPAY said, for the second transaction */
     const char *merchant, *prepay;
     bool declined, overtaken;
@@ -130,6 +131,7 @@ static enum rc intend_tx(struct tx *tx, void *arg, struct error *err)
     rc = RC_NOT_FOUND;
     if (request->idempotency_key)
         rc = record_find_key(tx, request->order_id, request->idempotency_key, creation->arena, &view->record, err);
+    creation->resumed = rc == RC_OK;
     creation->resolved = rc == RC_OK && view->record.merchant;
     if (rc == RC_OK && (strcmp(view->record.channel, request->channel) != 0 ||
                         strcmp(view->record.product, creation->product->name) != 0))
@@ -149,7 +151,9 @@ static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
     enum rc rc = order_lock(tx, creation->view.order.order_id, creation->arena, &order, err);
     if (rc)
         return rc;
-    if (creation->declined)
+    if (creation->declined && creation->resumed) /* what the earlier call made may still be payable there: ask */
+        rc = schedule_put(tx, creation->view.record.pay_no, true, 0, err);
+    else if (creation->declined)
         rc = record_set_closed(tx, creation->view.record.pay_no, err);
     else
         rc = record_set_prepay(tx, creation->view.record.pay_no, creation->merchant, creation->prepay, err);
@@ -198,10 +202,10 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
         creation->prepay = called ? prepay_write(result, creation->arena) : NULL;
     }
     enum rc stored = store_write(creation->pay->store, LANE_WORK, prepared_tx, creation, &err);
-    if (stored == RC_OK && creation->overtaken) {
+    if (stored == RC_OK && (creation->overtaken || (creation->declined && creation->resumed)))
         follow_up_wake(creation->pay->follow_up);
+    if (stored == RC_OK && creation->overtaken)
         stored = error_set(&err, RC_CONFLICT, "the order was paid or closed meanwhile");
-    }
     if (stored)
         creation_end(creation, stored, &err);
     else if (rc)

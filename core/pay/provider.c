@@ -220,6 +220,7 @@ void provider_call(struct pay *pay, const struct order *order, const struct pay_
 struct inquiry {
     struct pay *pay;
     const char *channel;
+    int64_t pay_no;
     inquiry_done done;
     void *arg;
     enum pn_state state;
@@ -240,6 +241,13 @@ static void inquiry_settled(void *arg, enum settle_outcome outcome)
     pool_continue(inquiry->pay->options.workers, inquiry_end, inquiry);
 }
 
+static bool is_about(const struct pn_result *result, int64_t pay_no)
+{
+    char digits[ID_TEXT_MAX];
+    id_format(pay_no, digits);
+    return result->pay_no.len == strlen(digits) && memcmp(result->pay_no.data, digits, result->pay_no.len) == 0;
+}
+
 static void inquiry_answered(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err)
 {
     struct inquiry *inquiry = arg;
@@ -252,6 +260,11 @@ static void inquiry_answered(void *arg, enum rc rc, const struct pn_result *resu
     inquiry->state = (enum pn_state)result->state;
     if (inquiry->state == PN_STATE_UNKNOWN || inquiry->state == PN_STATE_NOT_FOUND) {
         inquiry->done(inquiry->arg, inquiry->state, SETTLED_NOTED, NULL);
+        return;
+    }
+    if (!is_about(result, inquiry->pay_no)) {
+        error_set(&failure, RC_UNKNOWN, "%s: the answer is about another payment", inquiry->channel);
+        inquiry->done(inquiry->arg, PN_STATE_UNKNOWN, SETTLED_NOT, &failure);
         return;
     }
     rc = pay_settle(inquiry->pay, inquiry->channel, "query", result, inquiry_settled, inquiry, &failure);
@@ -269,6 +282,7 @@ void provider_inquire(struct pay *pay, const struct order *order, const struct p
         done(arg, PN_STATE_UNKNOWN, SETTLED_NOT, &err);
         return;
     }
-    *inquiry = (struct inquiry){ .pay = pay, .channel = record->channel, .done = done, .arg = arg };
+    *inquiry = (struct inquiry){ .pay = pay, .channel = record->channel, .pay_no = record->pay_no, .done = done,
+                                 .arg = arg };
     provider_call(pay, order, record, PN_QUERY, NULL, arena, inquiry_answered, inquiry);
 }

@@ -1,6 +1,6 @@
 /*
- * The end of an order, on a real SQLite store: what a transaction that runs twice may leave behind, and what brings an
- * order back whose end was not written.
+ * Orders and payments between store and provider, on a real SQLite store and a provider that answers at once: what a
+ * transaction that runs twice may leave behind, and what brings back what was not ended.
  */
 #include "config.h"
 
@@ -27,6 +27,7 @@ static _Atomic size_t planned, committed, aborted;
 /* ---- a provider that answers at once */
 
 static uint32_t provider_says; /* enum pn_state */
+static const char *provider_names; /* another payment; NULL: the one it was asked about */
 
 static int open_channel(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state)
 {
@@ -41,6 +42,8 @@ static int request(const void *state, struct pn_call *call, const struct pn_paym
     struct pn_result *done = host->alloc(call, sizeof *done);
     *done = (struct pn_result){ .size = sizeof *done, .state = provider_says, .pay_no = payment->pay_no,
                                 .total_minor = payment->amount_minor, .refunded_minor = PN_NOT_STATED };
+    if (provider_names)
+        done->pay_no = (struct pn_str){ provider_names, strlen(provider_names) };
     ret_step->done = done;
     return PN_OK;
 }
@@ -269,9 +272,10 @@ static void on_closed(void *arg, enum rc rc, const struct order *order, const st
     pthread_mutex_unlock(&closing->lock);
 }
 
+static const struct caller caller = { .app = &app };
+
 static void close_order(int64_t order_id, struct closing *ret)
 {
-    static const struct caller caller = { .app = &app };
     *ret = (struct closing){ .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
     pay_order_close(pay, &caller, order_id, arena, on_closed, ret);
     pthread_mutex_lock(&ret->lock);
@@ -301,6 +305,75 @@ static void an_order_whose_end_was_not_written_stays_scheduled(void **state)
     assert_int_equal(closing.rc, RC_OK);
     assert_int_equal(closing.status, ORDER_CLOSED);
     assert_int_equal(scheduled(), 0);
+}
+
+static void an_answer_about_another_payment_closes_neither(void **state)
+{
+    (void)state;
+    struct order order, other;
+    struct closing closing;
+    struct order_view view;
+    race = (struct race){ 0 };
+    write_ok(make_closing, &order);
+    write_ok(add_record, &order);
+    write_ok(make_closing, &other);
+    write_ok(add_record, &other);
+    assert_int_equal(pay_order_get(pay, &caller, other.order_id, arena, &view, NULL), RC_OK);
+    provider_says = PN_STATE_CLOSED;
+    provider_names = arena_printf(arena, "%lld", (long long)view.records[0].pay_no);
+    close_order(order.order_id, &closing);
+    provider_names = NULL;
+    assert_int_equal(closing.rc, RC_OK);
+    assert_int_equal(closing.status, ORDER_CLOSING);
+    assert_int_equal(pay_order_get(pay, &caller, other.order_id, arena, &view, NULL), RC_OK);
+    assert_int_equal(view.records[0].status, PAYMENT_UNPAID);
+}
+
+/* ---- payments that are made again */
+
+struct made {
+    enum rc rc;
+    bool unknown;
+};
+
+static void on_made(void *arg, enum rc rc, const struct payment_view *view, const struct error *err)
+{
+    struct made *made = arg;
+    (void)err;
+    *made = (struct made){ rc, view && view->unknown };
+}
+
+static enum rc make_unpaid(struct tx *tx, void *arg, struct error *err)
+{
+    struct order *order = arg;
+    *order = (struct order){ .order_id = id(), .app = "a", .out_business_id = arena_printf(arena, "n%lld", (long long)id()),
+                             .name = "n", .amount_minor = 100, .currency = "CNY", .status = ORDER_UNPAID };
+    return order_insert(tx, order, 60000, NULL, 0, err);
+}
+
+/* The first call was not answered, so a code may be out; the second one's refusal (it is there already, it is paid) does
+ * not undo that. */
+static void a_retry_that_is_declined_leaves_the_attempt_to_a_query(void **state)
+{
+    (void)state;
+    struct order order;
+    struct order_view view;
+    struct made made;
+    race = (struct race){ 0 };
+    write_ok(make_unpaid, &order);
+    const struct payment_request attempt = { .order_id = order.order_id, .channel = "c", .idempotency_key = "k" };
+    int64_t before = scheduled();
+    provider_says = PN_STATE_UNKNOWN;
+    pay_payment_create(pay, &caller, &attempt, arena, on_made, &made);
+    assert_int_equal(made.rc, RC_OK);
+    assert_true(made.unknown);
+    provider_says = PN_STATE_FAILED;
+    pay_payment_create(pay, &caller, &attempt, arena, on_made, &made);
+    assert_int_equal(made.rc, RC_DECLINED);
+    assert_int_equal(pay_order_get(pay, &caller, order.order_id, arena, &view, NULL), RC_OK);
+    assert_int_equal(view.record_count, 1);
+    assert_int_equal(view.records[0].status, PAYMENT_UNPAID);
+    assert_int_equal(scheduled(), before + 1);
 }
 
 /* ---- late payments */
@@ -348,6 +421,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_closing_that_runs_again_is_announced_once),
         cmocka_unit_test(an_order_whose_end_was_not_written_stays_scheduled),
+        cmocka_unit_test(an_answer_about_another_payment_closes_neither),
+        cmocka_unit_test(a_retry_that_is_declined_leaves_the_attempt_to_a_query),
         cmocka_unit_test(a_late_payment_that_a_follow_up_finds_is_accepted),
         cmocka_unit_test(a_closing_that_a_payment_overtook_announces_nothing),
     };
