@@ -72,7 +72,7 @@ build_all() {
 # Prints what went wrong, then the one line that everybody reads.
 report() {
     local status=$1 log results passed failed skipped
-    for log in $(grep -lE '^:test-global-result: (FAIL|ERROR|XPASS)' -r --include='*.trs' . 2>/dev/null | sort); do
+    for log in $(grep -lE '^:global-test-result: (FAIL|ERROR|XPASS)' -r --include='*.trs' . 2>/dev/null | sort); do
         log=${log%.trs}.log
         say "$log"
         grep -vE '^ok ' "$log" || true

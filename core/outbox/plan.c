@@ -67,12 +67,23 @@ static struct relay *find(struct outbox *outbox, const char *sink)
     return NULL;
 }
 
+/* Where the connection was lost at COMMIT the row may be there, leased to us and known to nobody: made due, it is claimed
+ * like any other instead of lying until its lease ends. Where there is no row, nothing happens. */
+static void give_back(struct outbox *outbox, struct relay *relay, const struct outbox_row *row)
+{
+    completion_add(outbox->completion, &(struct done){ .event_id = row->event_id, .sink = relay->name, .end = OUTBOX_BACK,
+                                                       .lease_until = row->planned_at + row->lease_ms }, 1);
+}
+
 void outbox_aborted(struct outbox *outbox, const struct outbox_row *rows, size_t row_count)
 {
     for (size_t i = 0; i < row_count; i++) {
         struct relay *relay = rows[i].leased ? find(outbox, rows[i].sink) : NULL;
-        if (relay)
-            room_give(relay, rows[i].planned_bytes);
+        if (!relay)
+            continue;
+        room_give(relay, rows[i].planned_bytes);
+        if (!rows[i].chained)
+            give_back(outbox, relay, &rows[i]);
     }
 }
 
@@ -146,7 +157,7 @@ void outbox_committed(struct outbox *outbox, const struct event *events, size_t 
     if (row_count == 0)
         return;
     struct item *items = row_count <= FEW ? few : calloc(2 * row_count, sizeof *items);
-    if (!items) { /* the rows are leased; their claim comes later, when the lease is over */
+    if (!items) { /* the rows are given back and claimed */
         outbox_aborted(outbox, rows, row_count);
         return;
     }

@@ -24,6 +24,10 @@ class Tap:
         self.number = 0
         self.started = {}
 
+    def pytest_addoption(self, parser):
+        # pytest's explanations of failed asserts ask for this option of the terminal that we do without.
+        parser.addoption("--verbose", dest="verbose", default=0)
+
     def _print(self, line):
         print(line, file=self.out)
 
@@ -44,7 +48,7 @@ class Tap:
         self.started[nodeid] = time.monotonic()
 
     def pytest_runtest_logreport(self, report):
-        name = report.nodeid.split("::", 1)[1].replace("#", "")
+        name = report.nodeid.split("::", 1)[1].replace("#", "")[:120]
         seconds = time.monotonic() - self.started[report.nodeid]
         if report.skipped:
             self.number += 1

@@ -134,7 +134,7 @@ void rig_write(struct rig *rig, tx_fn fn, void *arg)
         fail_msg("%s", err.text);
 }
 
-void rig_commit(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor)
+static void commit_events(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor, bool known)
 {
     struct arena *arena = arena_new(0);
     struct commit commit = {
@@ -160,8 +160,21 @@ void rig_commit(struct rig *rig, int64_t first_id, size_t count, int64_t order, 
         commit.row_count += n;
     }
     rig_write(rig, commit_tx, &commit);
-    outbox_committed(rig->outbox, commit.events, count, commit.rows, commit.row_count);
+    if (known)
+        outbox_committed(rig->outbox, commit.events, count, commit.rows, commit.row_count);
+    else
+        outbox_aborted(rig->outbox, commit.rows, commit.row_count);
     arena_free(arena);
+}
+
+void rig_commit(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor)
+{
+    commit_events(rig, first_id, count, order, predecessor, true);
+}
+
+void rig_commit_unknown(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor)
+{
+    commit_events(rig, first_id, count, order, predecessor, false);
 }
 
 /* ---- looking */

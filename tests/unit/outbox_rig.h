@@ -33,6 +33,8 @@ void rig_await_up(struct rig *rig, size_t sink);
 /* Commits `count` events in one transaction, with ids from first_id on, and hands them over. `order` 0: an order each;
  * otherwise all of that order, chained behind `predecessor`. */
 void rig_commit(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor);
+/* The same, but the connection is lost at COMMIT: the events are there, and nobody in this process knows. */
+void rig_commit_unknown(struct rig *rig, int64_t first_id, size_t count, int64_t order, int64_t predecessor);
 
 /* Waits until the store holds so many undelivered rows of all sinks. */
 void rig_await_pending(struct rig *rig, int64_t pending);

@@ -99,6 +99,19 @@ static void what_is_planned_and_not_committed_gives_its_room_back(void **state)
     arena_free(arena);
 }
 
+static void what_was_committed_without_our_knowing_does_not_wait_for_its_lease(void **state)
+{
+    (void)state;
+    rig_await_up(&rig, 0);
+    rig_commit_unknown(&rig, 1, 3, 0, 0);
+    assert_true(broker_await_delivered(broker, 3));
+    rig_commit_unknown(&rig, 11, 3, 99, 0);
+    assert_true(broker_await_delivered(broker, 6));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(broker->messages[3 + i].id, 11 + (int64_t)i);
+    rig_await_pending(&rig, 0);
+}
+
 static void a_full_queue_leaves_rows_to_the_claim(void **state)
 {
     (void)state;
@@ -308,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_committed_event_is_delivered_once, open_one, shut),
         cmocka_unit_test_setup_teardown(the_window_is_used_and_confirms_come_in_any_order, open_one, shut),
         cmocka_unit_test_setup_teardown(what_is_planned_and_not_committed_gives_its_room_back, open_one, shut),
+        cmocka_unit_test_setup_teardown(what_was_committed_without_our_knowing_does_not_wait_for_its_lease, open_one, shut),
         cmocka_unit_test_setup_teardown(a_full_queue_leaves_rows_to_the_claim, open_stopped, shut),
         cmocka_unit_test_teardown(two_sinks_get_what_they_want_of_one_event, shut),
         cmocka_unit_test_teardown(a_slow_sink_does_not_hold_up_another, shut),
