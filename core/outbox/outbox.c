@@ -138,17 +138,20 @@ static bool is_configured(const struct outbox *outbox, const char *sink)
     return false;
 }
 
-/* What a sink that was taken out of the configuration still had to deliver is kept, and said. */
-static enum rc report_orphans(struct outbox *outbox, struct error *err)
+/* What a sink that was taken out of the configuration still had to deliver is kept, and said. Counting a long outbox may
+ * take longer than a statement may; that must not keep the server from starting. */
+static void report_orphans(struct outbox *outbox)
 {
     struct depths depths = { .arena = arena_new(0) };
-    enum rc rc = store_read(outbox->store, read_depths, &depths, err);
+    struct error err = { 0 };
+    enum rc rc = store_read(outbox->store, read_depths, &depths, &err);
+    if (rc)
+        log_warn("what waits in the outbox could not be counted", LOG_S("detail", err.text));
     for (size_t i = 0; rc == RC_OK && i < depths.count; i++)
         if (!is_configured(outbox, depths.depths[i].sink))
             log_warn("events wait for a sink that is not configured; they are kept", LOG_S("sink", depths.depths[i].sink),
                      LOG_I("pending", depths.depths[i].pending));
     arena_free(depths.arena);
-    return rc;
 }
 
 static bool start_thread(pthread_t *thread, bool *running, void *(*main_fn)(void *), void *arg)
@@ -176,14 +179,12 @@ static enum rc await_opened(struct outbox *outbox, struct error *err)
 
 enum rc outbox_start(struct outbox *outbox, struct error *err)
 {
-    enum rc rc = report_orphans(outbox, err);
-    if (rc)
-        return rc;
+    report_orphans(outbox);
     bool started = start_thread(&outbox->watchdog, &outbox->watchdog_running, watchdog_main, outbox);
     for (size_t i = 0; started && i < outbox->relay_count; i++)
         started = start_thread(&outbox->relays[i].thread, &outbox->relays[i].running, relay_main, &outbox->relays[i]);
     started = started && start_thread(&outbox->poller, &outbox->poller_running, poller_main, outbox);
-    rc = started ? await_opened(outbox, err) : error_set(err, RC_INTERNAL, "cannot start the outbox's threads");
+    enum rc rc = started ? await_opened(outbox, err) : error_set(err, RC_INTERNAL, "cannot start the outbox's threads");
     if (rc)
         outbox_stop(outbox, 0);
     return rc;
