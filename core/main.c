@@ -83,7 +83,7 @@ static enum rc start(struct server *server, struct error *err)
     if (rc == RC_OK)
         rc = store_open(&store, &server->store, err);
     if (rc == RC_OK)
-        rc = node_start(server->store, config->server.node_name, &server->node, err);
+        rc = node_start(server->store, config->store.shown_url, config->server.node_name, &server->node, err);
     if (rc == RC_OK)
         rc = make_parts(server, err);
     if (rc == RC_OK)

@@ -4,11 +4,17 @@
  */
 #include "store/node.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +30,7 @@ struct node {
     int64_t incarnation;
     int number;
     int64_t floor_ms;
+    int name_lock; /* a bound socket that nobody uses: see lock_name */
     pthread_t thread;
 
     pthread_mutex_t lock; /* guards stopping */
@@ -99,8 +106,31 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* A process that is stopping has closed its listening sockets and still makes ids: its name must not be taken before it
+ * has ended. An abstract socket is given back by the kernel, however the process ends. Names are the store's, so other
+ * books may know the same one. */
+static enum rc lock_name(struct node *node, const char *shown_url, struct error *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t room = sizeof address.sun_path - 1;
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+    for (const char *c = shown_url; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
+    int n = snprintf(address.sun_path + 1, room, "paynotify/%016" PRIx64 "/%s", hash, node->name);
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + ((size_t)n < room ? (size_t)n : room - 1));
+
+    node->name_lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (node->name_lock >= 0 && bind(node->name_lock, (struct sockaddr *)&address, length) == 0)
+        return RC_OK;
+    if (errno == EADDRINUSE)
+        return error_set(err, RC_CONFLICT, "another paynotifyd of node_name \"%s\" still runs on these books", node->name);
+    return error_set(err, RC_INTERNAL, "the node's name cannot be locked: %s", strerror(errno));
+}
+
 static void node_free(struct node *node)
 {
+    if (node->name_lock >= 0)
+        close(node->name_lock);
     pthread_mutex_destroy(&node->lock);
     pthread_cond_destroy(&node->wake);
     free(node);
@@ -118,6 +148,7 @@ static struct node *node_new(struct store *store, const char *name)
     }
     node->store = store;
     node->name = name;
+    node->name_lock = -1;
     node->incarnation = (int64_t)(random >> 1) | 1;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -128,13 +159,15 @@ static struct node *node_new(struct store *store, const char *name)
     return node;
 }
 
-enum rc node_start(struct store *store, const char *name, struct node **ret_node, struct error *err)
+enum rc node_start(struct store *store, const char *shown_url, const char *name, struct node **ret_node, struct error *err)
 {
     struct node *node = node_new(store, name);
     if (!node)
         return error_set(err, RC_NOMEM, "out of memory");
     int64_t begin = mono_ms();
-    enum rc rc = store_write(store, LANE_POLL, acquire_tx, node, err);
+    enum rc rc = lock_name(node, shown_url, err);
+    if (rc == RC_OK)
+        rc = store_write(store, LANE_POLL, acquire_tx, node, err);
     if (rc == RC_OK) {
         ids_lease(node->number, node->floor_ms, begin + LEASE_MS);
         if (pthread_create(&node->thread, NULL, run, node) != 0)

@@ -10,8 +10,9 @@
 struct node;
 
 /* Takes a number for `name` (which stands for a listening address, so a predecessor of that name is dead) and makes what
- * the predecessor held in the outbox due at once. */
-enum rc node_start(struct store *store, const char *name, struct node **ret_node, struct error *err);
+ * the predecessor held in the outbox due at once. RC_CONFLICT while a process of that name still runs on the same books
+ * (known by their URL without the password) on this machine. */
+enum rc node_start(struct store *store, const char *shown_url, const char *name, struct node **ret_node, struct error *err);
 int64_t node_incarnation(const struct node *node);
 
 /* Ends the thread; the number stays taken until node_stop has released it. NULL is fine. */

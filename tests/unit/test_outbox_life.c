@@ -206,7 +206,7 @@ static void crash_child(int ready_fd)
     struct node *node;
     struct error err = { 0 };
     rig_open(&rig, 1);
-    if (node_start(rig.store, "127.0.0.1:1", &node, &err) != RC_OK)
+    if (node_start(rig.store, rig.url, "127.0.0.1:1", &node, &err) != RC_OK)
         _exit(2);
     rig.incarnation = node_incarnation(node) - 1;
     rig_start(&rig);
@@ -241,7 +241,7 @@ static void after_a_crash_the_restart_releases_at_once(void **state)
     struct node *node;
     assert_int_equal(store_open(&(struct store_options){ .url = rig.url, .connections = 2, .statement_timeout_ms = 5000 }, &rig.store, &err), RC_OK);
     assert_int_equal(rig_number(&rig, "SELECT count(*) FROM outbox WHERE claim <> 0"), 200);
-    assert_int_equal(node_start(rig.store, "127.0.0.1:1", &node, &err), RC_OK);
+    assert_int_equal(node_start(rig.store, rig.url, "127.0.0.1:1", &node, &err), RC_OK);
     rig.incarnation = node_incarnation(node) - 1;
     rig_start(&rig);
     assert_true(broker_await_delivered(broker, 200));
@@ -251,6 +251,21 @@ static void after_a_crash_the_restart_releases_at_once(void **state)
     rig_close(&rig);
     (void)snprintf(rig.dir, sizeof rig.dir, "%s", dir);
     rig_remove(&rig);
+}
+
+/* While the one is still stopping, another would make the same ids. */
+static void a_node_name_has_one_living_process(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    struct node *first, *second = NULL;
+    assert_int_equal(node_start(rig.store, rig.url, "127.0.0.1:1", &first, &err), RC_OK);
+    assert_int_equal(node_start(rig.store, rig.url, "127.0.0.1:1", &second, &err), RC_CONFLICT);
+    assert_non_null(strstr(err.text, "127.0.0.1:1"));
+    assert_null(second);
+    node_stop(first);
+    assert_int_equal(node_start(rig.store, rig.url, "127.0.0.1:1", &second, &err), RC_OK);
+    node_stop(second);
 }
 
 /* ---- many */
@@ -272,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_crash_the_restart_releases_at_once),
+        cmocka_unit_test_setup_teardown(a_node_name_has_one_living_process, open_one, shut),
         cmocka_unit_test_setup_teardown(outcomes_wait_while_the_store_is_locked, open_one, shut),
         cmocka_unit_test_setup_teardown(a_late_wake_up_does_not_keep_the_relay_awake, open_one, shut),
         cmocka_unit_test_setup_teardown(a_row_that_somebody_else_has_taken_is_left_alone, open_one, shut),
