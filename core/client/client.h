@@ -29,6 +29,8 @@ struct client_request {
     size_t body_len;
     int64_t timeout_ms;
     int repeatable;
+    const void *client_cert, *client_key; /* PEM, presented over TLS; NULL: none */
+    size_t client_cert_len, client_key_len;
 };
 
 struct client_response {

@@ -35,6 +35,7 @@ struct transfer {
     const char *body;
     size_t body_len;
     bool repeatable;
+    struct curl_blob client_cert, client_key; /* without data: none */
     int64_t started_us, deadline_ms; /* monotonic; the clock runs from client_send, waiting included */
     const char *refused;             /* found wrong before it was sent: never goes out */
 

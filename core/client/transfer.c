@@ -59,6 +59,15 @@ static const char *add_headers(struct transfer *transfer, const struct client_he
     return NULL;
 }
 
+/* The arena outlives libcurl's use of it, so libcurl makes no copies of the key. */
+static bool copy_pem(struct transfer *transfer, const void *text, size_t len, struct curl_blob *ret_blob)
+{
+    if (!text || len == 0)
+        return true;
+    *ret_blob = (struct curl_blob){ .data = arena_dup(transfer->arena, text, len), .len = len, .flags = CURL_BLOB_NOCOPY };
+    return ret_blob->data != NULL;
+}
+
 static const char *copy_request(struct transfer *transfer, const struct client_request *request)
 {
     transfer->label_name = arena_strdup(transfer->arena, request->label ? request->label : "none");
@@ -67,7 +76,9 @@ static const char *copy_request(struct transfer *transfer, const struct client_r
     transfer->body_len = request->body ? request->body_len : 0;
     transfer->repeatable = request->repeatable != 0;
     const char **urls = arena_alloc(transfer->arena, request->url_count * sizeof *urls);
-    if (!transfer->label_name || !transfer->method || !urls || (request->body && !transfer->body))
+    if (!transfer->label_name || !transfer->method || !urls || (request->body && !transfer->body) ||
+        !copy_pem(transfer, request->client_cert, request->client_cert_len, &transfer->client_cert) ||
+        !copy_pem(transfer, request->client_key, request->client_key_len, &transfer->client_key))
         return "no memory";
     for (size_t i = 0; i < request->url_count; i++)
         if (!(urls[i] = arena_strdup(transfer->arena, request->urls[i])))
@@ -191,6 +202,11 @@ static bool set_policy(struct transfer *transfer, CURL *easy, const char *ca_fil
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (ca_file)
         SET(CURLOPT_CAINFO, ca_file);
+    /* libcurl never uses a connection made with another certificate, or with none */
+    if (transfer->client_cert.data)
+        SET(CURLOPT_SSLCERT_BLOB, &transfer->client_cert);
+    if (transfer->client_key.data)
+        SET(CURLOPT_SSLKEY_BLOB, &transfer->client_key);
     SET(CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
     /* one request per connection: a connection that hangs then takes one request with it, not all of them; and with
      * PIPEWAIT libcurl holds back every request until the first answer of a host has come */

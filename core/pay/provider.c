@@ -122,6 +122,8 @@ static void send_request(struct call *call, const struct pn_http_request *reques
         .body = request->body.data, .body_len = request->body.len,
         .timeout_ms = request->timeout_ms ? request->timeout_ms : call->channel->timeout_ms,
         .repeatable = (request->flags & PN_HTTP_REPEATABLE) != 0,
+        .client_cert = request->client_certificate.data, .client_cert_len = request->client_certificate.len,
+        .client_key = request->client_key.data, .client_key_len = request->client_key.len,
     };
     call->round++;
     client_send(call->pay->options.client, &out, on_response, call);

@@ -126,6 +126,7 @@ enum settle_outcome settle_decide(const struct fact *fact, enum late_policy late
     case PN_STATE_UNPAID:
     case PN_STATE_NOT_FOUND:
     case PN_STATE_UNKNOWN:
+    case PN_STATE_PROCESSING:
         /* Our own question is no news; what a provider says unasked is kept. */
         if (told_unasked(fact))
             ret_effects->audit = "not paid yet";

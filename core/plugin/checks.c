@@ -11,7 +11,7 @@
 enum {
     URLS_MAX = 8, HEADERS_MAX = 64, FIELDS_MAX = 256, MERCHANT_MAX = 16,
     IDENTITY_MAX = 128, FIELD_NAME_MAX = 128, FIELD_VALUE_MAX = 16384, MESSAGE_MAX = 1024,
-    URL_MAX = 8192, BODY_MAX = 1 << 20, MEMORY_MAX = 1 << 18, HTTP_TIMEOUT_MAX_MS = 300000
+    URL_MAX = 8192, BODY_MAX = 1 << 20, CERTIFICATE_MAX = 1 << 16, MEMORY_MAX = 1 << 18, HTTP_TIMEOUT_MAX_MS = 300000
 };
 
 static const void *refuse(struct pn_call *call, const char *what)
@@ -89,6 +89,12 @@ static bool method_fits(struct pn_str method)
     return method.data && method.len && method.len <= 16;
 }
 
+static bool certificate_fits(struct pn_str certificate, struct pn_str key)
+{
+    return sound(certificate) && sound(key) && !certificate.len == !key.len && certificate.len <= CERTIFICATE_MAX &&
+           key.len <= CERTIFICATE_MAX;
+}
+
 const struct pn_http_request *check_request(struct pn_call *call, const struct pn_http_request *request)
 {
     if (request->size < sizeof *request)
@@ -109,6 +115,8 @@ const struct pn_http_request *check_request(struct pn_call *call, const struct p
         return refuse(call, "a request with a body over 1 MiB");
     if (copy->timeout_ms < 0 || copy->timeout_ms > HTTP_TIMEOUT_MAX_MS)
         return refuse(call, "a request with a broken time-out");
+    if (!certificate_fits(copy->client_certificate, copy->client_key))
+        return refuse(call, "a request with half a client certificate");
     return copy;
 }
 
@@ -165,7 +173,7 @@ const struct pn_result *check_result(struct pn_call *call, const struct pn_resul
     struct pn_result *copy = copy_struct(call, result, result->size, sizeof *copy);
     if (!copy)
         return refuse(call, "more than its memory limit");
-    if (copy->state > PN_STATE_NOT_FOUND)
+    if (copy->state > PN_STATE_PROCESSING)
         return refuse(call, "a state that does not exist");
     if (!identity(copy->pay_no) || !identity(copy->refund_no) || !identity(copy->currency) || !identity(copy->trade_no))
         return refuse(call, "a number that is no text or is too long");
@@ -196,7 +204,7 @@ bool check_step(struct pn_call *call, struct pn_step *step)
 
 bool check_notification(struct pn_call *call, struct pn_notification *notification)
 {
-    if (!sound(notification->reason) || !identity(notification->pay_no))
+    if (!sound(notification->reason) || !identity(notification->pay_no) || !identity(notification->refund_no))
         return refuse(call, "a broken notification");
     notification->reason = text_mended(call->arena, notification->reason, MESSAGE_MAX);
     switch (notification->verdict) {

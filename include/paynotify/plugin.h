@@ -37,7 +37,7 @@ extern "C" {
 
 #define PN_PLUGIN_MAGIC 0x706e504cU /* "pnPL" */
 #define PN_ABI_MAJOR 0
-#define PN_ABI_MINOR 1
+#define PN_ABI_MINOR 2
 #define PN_NOT_STATED (-1)
 
 /* What a call came to. Negative values are failures; the order of the list means nothing. */
@@ -193,8 +193,7 @@ struct pn_payment {
 };
 
 enum pn_http_flags {
-    PN_HTTP_REPEATABLE = 1,  /* sending it twice does no harm: the host may try the next URL after a broken connection */
-    PN_HTTP_CLIENT_CERT = 2  /* present the channel's client certificate */
+    PN_HTTP_REPEATABLE = 1 /* sending it twice does no harm: the host may try the next URL after a broken connection */
 };
 
 /* A request for the host to send. Plugin to host. TLS is verified always; redirects are not followed. */
@@ -206,6 +205,7 @@ struct pn_http_request {
     struct pn_kv_list headers;
     struct pn_str body;
     int64_t timeout_ms; /* over everything; 0: the host's default */
+    struct pn_str client_certificate, client_key; /* PEM, to present over TLS; both or neither */
 };
 
 /* Host to plugin. The provider's answer, complete. The host turns time-outs and broken connections into PN_UNKNOWN or
@@ -234,7 +234,8 @@ enum pn_state {
     PN_STATE_CLOSED = 3,    /* will never be paid */
     PN_STATE_REFUNDED = 4,  /* all or part went back: refunded_minor is the total so far; refund_no when stated */
     PN_STATE_FAILED = 5,    /* this attempt or this refund failed for certain */
-    PN_STATE_NOT_FOUND = 6  /* the provider has never heard of it */
+    PN_STATE_NOT_FOUND = 6, /* the provider has never heard of it */
+    PN_STATE_PROCESSING = 7 /* the provider has accepted this refund and not finished it: ask later */
 };
 
 enum pn_prepay_kind {
@@ -280,7 +281,7 @@ struct pn_step {
 
 enum pn_verdict {
     PN_AUTHENTIC = 1, /* `result` is the provider's own word */
-    PN_HINT = 2,      /* not provable, but `pay_no` is worth asking the provider about */
+    PN_HINT = 2,      /* not provable, but `pay_no` (and `refund_no`) is worth asking the provider about */
     PN_REFUSED = 3    /* `reason` says why; nothing changes */
 };
 
@@ -289,7 +290,8 @@ struct pn_notification {
     uint32_t verdict; /* enum pn_verdict */
     const struct pn_result *result;
     struct pn_str pay_no;
-    struct pn_str reason; /* one line, no secret */
+    struct pn_str reason;    /* one line, no secret */
+    struct pn_str refund_no; /* PN_HINT: the refund to ask about, when it is about one */
 };
 
 struct pn_reply {

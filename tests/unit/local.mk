@@ -71,3 +71,8 @@ unit_tests += tests/unit/test_closing
 tests_unit_test_closing_SOURCES = tests/unit/test_closing.c tests/unit/scratch.c tests/unit/scratch.h tests/unit/unit.h
 tests_unit_test_closing_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
 tests_unit_test_closing_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test_client_certificate
+tests_unit_test_client_certificate_SOURCES = tests/unit/test_client_certificate.c
+tests_unit_test_client_certificate_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SSL_CFLAGS) $(CRYPTO_CFLAGS)
+tests_unit_test_client_certificate_LDADD = $(core_libs) $(CMOCKA_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)

@@ -279,6 +279,8 @@ static void unsound_requests_are_refused(void **state)
     REFUSES_REQUEST(request.headers.count = 1);
     REFUSES_REQUEST(request.body = ((struct pn_str){ "", 1 << 21 }));
     REFUSES_REQUEST(request.timeout_ms = -1);
+    REFUSES_REQUEST(request.client_certificate = ((struct pn_str){ "c", 1 }));
+    REFUSES_REQUEST(request.client_key = ((struct pn_str){ "k", 1 }));
 }
 
 static void a_step_is_exactly_one_of_two(void **state)
