@@ -1,5 +1,6 @@
 dist_man_MANS += doc/man/paynotify-sandbox.1
 dist_man_MANS += doc/man/paynotify-alipay.7
+dist_man_MANS += doc/man/paynotify-wechat.7
 EXTRA_DIST += doc/architecture.md
 dist_man_MANS += doc/man/paynotify-sink-rabbitmq.7
 dist_man_MANS += doc/man/paynotify.conf.5

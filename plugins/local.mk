@@ -7,3 +7,4 @@ plugin_cppflags = -D_GNU_SOURCE -I$(top_srcdir)/include -I$(top_srcdir)/plugins
 include plugins/common/local.mk
 include plugins/alipay/local.mk
 include plugins/sink-rabbitmq/local.mk
+include plugins/wechat/local.mk

@@ -100,3 +100,27 @@ bool beijing_parse(struct pn_str text, int64_t *ret_ms)
     *ret_ms = (days_of_date(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second - OFFSET_S) * 1000 + ms;
     return true;
 }
+
+/* Where the digits of the compact form stand in the other. */
+static const unsigned char digit_places[BEIJING_COMPACT_MAX - 1] = { 0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18 };
+
+void beijing_format_compact(int64_t ms, char ret_text[BEIJING_COMPACT_MAX])
+{
+    char text[BEIJING_TEXT_MAX];
+
+    beijing_format(ms, text);
+    for (size_t i = 0; i < sizeof(digit_places); i++)
+        ret_text[i] = text[digit_places[i]];
+    ret_text[sizeof(digit_places)] = '\0';
+}
+
+bool beijing_parse_compact(struct pn_str text, int64_t *ret_ms)
+{
+    char spread[] = "0000-00-00 00:00:00";
+
+    if (text.len != sizeof(digit_places))
+        return false;
+    for (size_t i = 0; i < sizeof(digit_places); i++)
+        spread[digit_places[i]] = text.data[i];
+    return beijing_parse((struct pn_str){ spread, sizeof(spread) - 1 }, ret_ms);
+}

@@ -65,6 +65,16 @@ tests_fuzz_alipay_response_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)/tests $
 tests_fuzz_alipay_response_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_alipay_response_LDADD = plugins/alipay/libalipay.la $(JANSSON_LIBS)
 
+fuzz_tests += tests/fuzz/wechat_xml tests/fuzz/wechat_notification
+tests_fuzz_wechat_xml_SOURCES = tests/fuzz/wechat_xml.c $(fuzz_main)
+tests_fuzz_wechat_xml_CPPFLAGS = $(plugin_cppflags)
+tests_fuzz_wechat_xml_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_wechat_xml_LDADD = plugins/wechat/libwechat.la
+tests_fuzz_wechat_notification_SOURCES = tests/fuzz/wechat_notification.c tests/unit/plugin_host.c tests/unit/plugin_host.h $(fuzz_main)
+tests_fuzz_wechat_notification_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)/tests $(CRYPTO_CFLAGS)
+tests_fuzz_wechat_notification_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_wechat_notification_LDADD = plugins/wechat/libwechat.la $(CRYPTO_LIBS)
+
 fuzz_tests += tests/fuzz/http_body
 tests_fuzz_http_body_SOURCES = tests/fuzz/http_body.c $(fuzz_main)
 tests_fuzz_http_body_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
