@@ -232,10 +232,10 @@ enum rc engine_start(struct http_daemon *daemon, unsigned threads, unsigned conn
 
 void engine_quiesce(struct http_daemon *daemon)
 {
-    if (!daemon->mhd || daemon->listener.fd < 0)
+    if (!daemon->mhd)
         return;
     MHD_quiesce_daemon(daemon->mhd);
-    listen_close(&daemon->listener);
+    listen_refuse(&daemon->listener);
 }
 
 void engine_stop(struct http_daemon *daemon)

@@ -132,14 +132,26 @@ enum rc listen_open(const char *address, struct listener *ret, struct error *err
     return open_inet(address, ret, err);
 }
 
+static void unlink_path(struct listener *listener)
+{
+    if (listener->unlink_path[0])
+        unlink(listener->unlink_path);
+    listener->unlink_path[0] = '\0';
+}
+
+void listen_refuse(struct listener *listener)
+{
+    if (listener->fd >= 0 && !listener->inherited)
+        shutdown(listener->fd, SHUT_RDWR);
+    unlink_path(listener);
+}
+
 void listen_close(struct listener *listener)
 {
     if (listener->fd >= 0)
         close(listener->fd);
     listener->fd = -1;
-    if (listener->unlink_path[0])
-        unlink(listener->unlink_path);
-    listener->unlink_path[0] = '\0';
+    unlink_path(listener);
 }
 
 /* The name of the n-th inherited socket in a list such as "public:api". */
@@ -169,7 +181,7 @@ size_t listen_inherited(const char *name, struct listener *ret, size_t max)
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             continue;
-        ret[found] = (struct listener){ .fd = fd };
+        ret[found] = (struct listener){ .fd = fd, .inherited = true };
         describe(fd, "systemd socket", ret[found].address, sizeof ret[found].address);
         found++;
     }
