@@ -98,6 +98,12 @@ static int verify(const struct alipay *alipay, struct pn_call *call, const struc
     return PN_OK;
 }
 
+/* No name of Alipay's has either character: two parameters have been glued together, and one of them hidden. */
+static bool holds_another(struct pn_str name)
+{
+    return memchr(name.data, '&', name.len) || memchr(name.data, '=', name.len);
+}
+
 /* Whether "&known=" stands in the value: it may have been cut out of another notice. */
 static bool looks_resplit(struct pn_str value)
 {
@@ -121,9 +127,12 @@ static const char *check_shape(const struct notice *notice)
     for (size_t i = 0; i < COUNT(mandatory); i++)
         if (!kv_get(fields, mandatory[i]).len)
             return "a parameter that every trade notice has is missing";
-    for (size_t i = 0; i < notice->count; i++)
+    for (size_t i = 0; i < notice->count; i++) {
+        if (holds_another(notice->fields[i].name))
+            return "a name holds the text of another parameter";
         if (notice->fields[i].value.len && looks_resplit(notice->fields[i].value))
             return "a value holds the text of another parameter";
+    }
     return NULL;
 }
 

@@ -259,6 +259,18 @@ static void the_text_of_another_parameter_in_a_value_is_refused(void **state)
     assert_int_equal(notice.verdict, PN_AUTHENTIC);
 }
 
+/* A genuine refund notice, cut so that what tells it from a payment becomes part of a name. */
+static void the_text_of_another_parameter_in_a_name_is_refused(void **state)
+{
+    struct pn_notification notice;
+
+    (void)state;
+    judge(CHANGES(KV("gmt_payment=2024-05-20 13:14:20&gmt_refund", "2024-05-20 15:00:00"), KV("refund_fee", "88.80")), &notice);
+    assert_refused(&notice, "a name holds the text of another parameter");
+    judge(CHANGES(KV("a&b", "1")), &notice);
+    assert_refused(&notice, "a name holds the text of another parameter");
+}
+
 static void odd_amounts_are_refused(void **state)
 {
     static const char *const odd[] = { "", "88.800", "+88.80", "-88.80", "8.88e1", " 88.80", "88.80 ", "88,80", "88.", ".80",
@@ -418,6 +430,7 @@ int main(void)
     suite_add_cases(suite, "notify", json_object_get(root, "cases"), 75, judged_as_recorded);
     SUITE_ADD(suite, a_missing_mandatory_parameter_is_refused);
     SUITE_ADD(suite, the_text_of_another_parameter_in_a_value_is_refused);
+    SUITE_ADD(suite, the_text_of_another_parameter_in_a_name_is_refused);
     SUITE_ADD(suite, odd_amounts_are_refused);
     SUITE_ADD(suite, the_charset_decides_how_text_is_read);
     SUITE_ADD(suite, refunds_are_told_from_payments_by_time_and_sum);
