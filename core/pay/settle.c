@@ -76,6 +76,14 @@ static bool told_unasked(const struct fact *fact)
     return strcmp(fact->source, "notification") == 0;
 }
 
+/* Before its PREPAY has been answered, the books do not know to whom a payment has to be addressed. What a provider signs
+ * for any of its merchants is then no proof that the money is ours; its answer to our own question is. */
+static bool addressee_unknown(const struct fact *fact, const struct pay_record *record)
+{
+    return fact->state == PN_STATE_PAID && told_unasked(fact) && fact->merchant && !record->merchant &&
+           (record->status == PAYMENT_UNPAID || record->status == PAYMENT_CLOSED);
+}
+
 static enum settle_outcome decide_refunded(const struct fact *fact, const struct pay_record *record, struct effects *effects)
 {
     effects->audit = "the provider reports a refund";
@@ -112,6 +120,10 @@ enum settle_outcome settle_decide(const struct fact *fact, enum late_policy late
     const char *why = mismatch(fact, record);
     if (why)
         return refuse(why, record, ret_effects);
+    if (addressee_unknown(fact, record)) {
+        ret_effects->follow_up = true;
+        return refuse("the books do not say to whom it has to be addressed; the provider is asked", record, ret_effects);
+    }
 
     switch (fact->state) {
     case PN_STATE_PAID:

@@ -154,6 +154,27 @@ static void what_is_not_stated_is_no_mismatch(void **state)
     assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_APPLIED);
 }
 
+/* A prepay without an answer leaves no merchant in the books: a notice for somebody else's would fit. */
+static void a_notice_is_no_proof_before_the_books_know_the_merchant(void **state)
+{
+    (void)state;
+    struct order order = order_in(ORDER_UNPAID);
+    struct pay_record record = record_in(PAYMENT_UNPAID);
+    struct fact fact = fact_of(PN_STATE_PAID);
+    struct effects effects;
+    record.merchant = NULL;
+    fact.merchant = "app_id=9;seller_id=9";
+    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_MISMATCH);
+    assert_true(effects.follow_up);
+    assert_int_equal(record.status, PAYMENT_UNPAID);
+    assert_int_equal(order.status, ORDER_UNPAID);
+    fact.source = "query"; /* asked with our own credentials */
+    fact.merchant = NULL;
+    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_APPLIED);
+    fact = fact_of(PN_STATE_PAID);
+    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_REPEATED);
+}
+
 static void one_batch_sees_its_own_effects(void **state)
 {
     (void)state;
@@ -229,6 +250,7 @@ int main(void)
         cmocka_unit_test(what_differs_from_the_books_changes_no_state),
         cmocka_unit_test(a_repeated_mismatch_announces_itself_once),
         cmocka_unit_test(what_is_not_stated_is_no_mismatch),
+        cmocka_unit_test(a_notice_is_no_proof_before_the_books_know_the_merchant),
         cmocka_unit_test(one_batch_sees_its_own_effects),
         cmocka_unit_test(a_late_payment_is_followed_up_when_the_app_accepts_it),
         cmocka_unit_test(a_refund_of_what_we_never_saw_paid_makes_us_ask),
