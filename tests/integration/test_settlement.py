@@ -165,6 +165,16 @@ def test_another_application_changes_nothing(server, books, notice):
     assert "payment.succeeded" not in books.events(order_id)
 
 
+def test_a_notice_proves_nothing_while_the_prepay_is_unanswered(server, sandbox, books, notice):
+    """The books know no merchant yet, and anybody's authentic notice would fit; the provider is asked instead."""
+    order_id = server.order("n1")["order_id"]
+    sandbox.fault("gateway", "drop", count=-1)
+    pay_no = server.payment(order_id, product="precreate")["pay_no"]
+    assert server.notify(notice(pay_no, app_id="2021000000000009", seller_id="2088000000000009")) == (200, "fail")
+    assert_state(books, order_id, pay_no, UNPAID, RECORD_UNPAID, ["payment.review"])
+    assert books.audits(pay_no) == ["mismatch"]
+
+
 def test_another_channel_is_a_mismatch(make_server, sandbox, books, notice):
     server = make_server({"channel second": channel_settings(sandbox)}).start()
     order_id, pay_no = new_payment(server)
