@@ -14,6 +14,11 @@
  *   Time      int64_t milliseconds since 1970-01-01T00:00:00Z. 0 where not stated.
  *   Memory    Whatever a call returns is allocated with host->alloc(call, n) and freed by the host as a whole after
  *             the host has used it. What the host passes is valid until the call returns, unless said otherwise.
+ *   Limits    What a plugin returns is checked, and PN_INTERNAL takes its place when it is unsound: numbers (pay_no,
+ *             refund_no, trade_no, currency, a merchant's values) over 128 bytes or not UTF-8; more than 256 fields, 16
+ *             merchant values, 8 URLs or 64 headers; a URL over 8,192 bytes (a code to draw: 2,048); a body over 1 MiB (of
+ *             a reply: 64 KiB); a memory over 256 KiB; a time-out over 5 minutes. Payer and code are cut at 128 bytes, a
+ *             message at 1,024, a field's value at 16,384, between characters.
  *   Threads   open and close run alone. request, response, notification and reply may run at once in many threads on
  *             one opened channel, whose state is therefore read-only after open. A sink is driven by one thread.
  *   State     No writable static data; time and randomness only from the host, so that a call can be replayed.
@@ -100,13 +105,15 @@ struct pn_host {
      * sink between calls. Any thread. */
     void (*log)(const struct pn_host *host, struct pn_call *call, int level, const char *text);
 
-    /* The time of this call. The same within one call. */
+    /* The time of this call, UTC. The same within one call. Like alloc, fail and random only with the `call` that was
+     * passed in, on its thread. */
     int64_t (*now_ms)(struct pn_call *call);
 
-    /* Unpredictable bytes. */
+    /* Unpredictable bytes, fit for keys and nonces. Never fails. */
     void (*random)(struct pn_call *call, void *ret_bytes, size_t count);
 
-    /* Sinks: ends the delivery `ticket` (see struct pn_sink). Only from inside a call of that sink, on its thread. */
+    /* Sinks: ends the delivery `ticket` (see struct pn_sink) with an enum pn_outcome. Only from inside a call of that sink,
+     * on its thread. `reason`: one line for the log and the history, no secret; copied; NULL with PN_DELIVERED. */
     void (*settle)(const struct pn_host *host, uint64_t ticket, int outcome, const char *reason);
 
     void *owner; /* the host's */
@@ -255,11 +262,11 @@ struct pn_result {
     struct pn_str currency;    /* absent: not stated */
     int64_t total_minor;       /* of the trade; PN_NOT_STATED */
     int64_t refunded_minor;    /* total so far; PN_NOT_STATED */
-    struct pn_str trade_no;
-    int64_t paid_at_ms;
+    struct pn_str trade_no;     /* the provider's own number of the payment */
+    int64_t paid_at_ms;         /* by the provider's clock */
     struct pn_kv_list merchant; /* to whom it was addressed, such as app_id and seller_id. The host keeps what PREPAY
                                    says and compares by name: a name that one side does not state is no mismatch */
-    struct pn_str payer;
+    struct pn_str payer;        /* the provider's name for who paid, such as buyer_id or openid */
     struct pn_kv_list fields;   /* the provider's fields, for the event and the audit; no secrets, no signature */
     struct pn_str code;         /* the provider's code and words when it refused or is unsure; for logs and callers */
     struct pn_str message;
@@ -322,11 +329,14 @@ struct pn_channel {
     int (*open)(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state);
     void (*close)(void *state);
 
-    /* Begins payment->operation: an HTTP request for the host to send, or the finished result. */
+    /* Begins payment->operation: an HTTP request for the host to send, or the finished result. PN_UNSUPPORTED for an
+     * operation or product that the plugin does not have; PN_BAD_INPUT, with the field, for a payment that the provider
+     * cannot take. After a failure nothing has been sent. */
     int (*request)(const void *state, struct pn_call *call, const struct pn_payment *payment, struct pn_step *ret_step);
 
-    /* Goes on after an answer; `round` counts from 1, and the host gives up after 4. PN_UNKNOWN when the answer cannot
-     * be believed; PN_DECLINED when an authentic answer refuses, with host->fail naming the provider's code. */
+    /* Goes on after an answer of any HTTP status; `round` counts from 1, and the host gives up after 4. PN_UNKNOWN when the answer cannot
+     * be believed; PN_DECLINED when an authentic answer refuses, with host->fail naming the provider's code;
+     * PN_NOT_DONE when it says that nothing happened. NULL: no request of this channel needs an answer. */
     int (*response)(const void *state, struct pn_call *call, const struct pn_payment *payment, uint32_t round,
                     const struct pn_http_response *response, struct pn_step *ret_step);
 
@@ -335,7 +345,8 @@ struct pn_channel {
                         struct pn_notification *ret_notification);
 
     /* The exact reply that the provider expects: accepted is 1 when it must not send again, 0 when it should.
-     * `incoming` is what notification saw. Must not fail for lack of anything but memory. */
+     * `incoming` is what notification saw. Must not fail for lack of anything but memory;
+     * the host then answers 500. */
     int (*reply)(const void *state, struct pn_call *call, const struct pn_http_incoming *incoming, int accepted,
                  struct pn_reply *ret_reply);
 };
@@ -354,10 +365,10 @@ struct pn_event {
     struct pn_str order_type;
     struct pn_str pay_no;
     struct pn_str channel;
-    int64_t created_at_ms;
-    struct pn_str content_type;
+    int64_t created_at_ms;          /* of the event, not of this attempt */
+    struct pn_str content_type;     /* of the body, such as application/json */
     struct pn_str content_encoding; /* such as UTF-8; absent: none */
-    struct pn_str body;
+    struct pn_str body;             /* to be delivered as it is */
 };
 
 enum pn_outcome {
@@ -373,12 +384,13 @@ enum pn_submit { PN_SUBMITTED = 0, PN_WINDOW_FULL = 1, PN_SINK_DOWN = 2 };
  * A sink's life: open; then connect until it succeeds (the host backs off between tries); then submit and pump by
  * turns; when one of them says PN_SINK_DOWN, every ticket in flight has been settled PN_UNAVAILABLE before it returns,
  * and the host goes back to connect. A ticket that was submitted is settled exactly once, by host->settle from inside
- * submit, pump, drain or close. All calls come on one thread, except interrupt.
+ * submit, pump or close. All calls come on one thread, except interrupt.
  */
 struct pn_sink {
     uint32_t size;
     uint32_t reserved;
 
+    /* As a channel's, and without I/O: a sink may also be opened and closed only to check its settings. */
     int (*open)(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state);
     void (*close)(void *state); /* settles what is in flight as PN_UNAVAILABLE; at most a second */
 
