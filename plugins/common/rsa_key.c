@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base64.h"
+#include "common/pem.h"
 #include "common/str.h"
 
 /* The structures that a key's DER can have, the PEM labels that promise them, and what their first elements are. */
@@ -117,57 +117,21 @@ static const char *from_der(const unsigned char *der, size_t len, struct pn_str 
     return NULL;
 }
 
-/* text without white space, decoded. The caller frees it with OPENSSL_clear_free(…, text.len + 1). */
-static unsigned char *from_base64(struct pn_str text, size_t *ret_len)
-{
-    char *packed = OPENSSL_malloc(text.len + 1);
-    unsigned char *der = OPENSSL_malloc(text.len + 1);
-    size_t n = 0;
-
-    if (packed && der) {
-        for (size_t i = 0; i < text.len; i++)
-            if (!memchr(" \t\r\n", text.data[i], 4))
-                packed[n++] = text.data[i];
-        if (!base64_decode(packed, n, der, ret_len)) {
-            OPENSSL_clear_free(der, text.len + 1);
-            der = NULL;
-        }
-    }
-    OPENSSL_clear_free(packed, text.len + 1);
-    return der;
-}
-
-static const char *find(struct pn_str text, const char *word)
-{
-    return text.len ? memmem(text.data, text.len, word, strlen(word)) : NULL;
-}
-
-/* Cuts the base64 out of a PEM text. ret_label stays absent when there is no PEM. */
+/* Cuts the base64 out of the text. ret_label stays absent when there is no PEM. */
 static const char *unwrap(struct pn_str text, struct pn_str *ret_base64, struct pn_str *ret_label)
 {
-    static const char begin[] = "-----BEGIN ", dashes[] = "-----", end[] = "-----END ";
-    const char *limit = text.data + text.len, *from = find(text, begin), *stop;
-    struct pn_str label, rest;
+    struct pn_str rest = text;
+    size_t mark = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* what Notepad puts in front */
 
-    if (!from) {
-        size_t mark = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* what Notepad puts in front */
-
+    switch (pem_next(&rest, ret_label, ret_base64)) {
+    case PEM_BLOCK:
+        return NULL;
+    case PEM_CUT_OFF:
+        return broken;
+    default:
         *ret_base64 = (struct pn_str){ text.data + mark, text.len - mark };
         return NULL;
     }
-    from += sizeof(begin) - 1;
-    stop = find((struct pn_str){ from, (size_t)(limit - from) }, dashes);
-    if (!stop)
-        return broken;
-    label = (struct pn_str){ from, (size_t)(stop - from) };
-    from = stop + sizeof(dashes) - 1;
-    rest = (struct pn_str){ from, (size_t)(limit - from) };
-    stop = find(rest, end);
-    if (!stop)
-        return broken;
-    *ret_label = label;
-    *ret_base64 = (struct pn_str){ from, (size_t)(stop - from) };
-    return NULL;
 }
 
 const char *rsa_key_decode(struct pn_str text, bool is_private, EVP_PKEY **ret_pkey)
@@ -181,9 +145,9 @@ const char *rsa_key_decode(struct pn_str text, bool is_private, EVP_PKEY **ret_p
         fault = label_fault(label);
     if (fault)
         return fault;
-    if (find(base64, "Proc-Type:"))
+    if (base64.len && memmem(base64.data, base64.len, "Proc-Type:", 10))
         return "is protected by a password; write it without (openssl pkey -in … -out …)";
-    der = from_base64(base64, &der_len);
+    der = pem_decode(base64, &der_len);
     if (!der)
         return "is neither PEM nor base64: it may be the wrong file, or have been cut off when it was copied";
     fault = der_len ? from_der(der, der_len, label, is_private, ret_pkey) : "is empty";
