@@ -1,6 +1,6 @@
 /*
- * The Alipay channel's own pieces, seen by its files and its tests. The protocol: open platform v1 gateway, RSA2 keys. All
- * functions are pure on a state that is read-only after open; any thread.
+ * The Alipay channel's own pieces, seen by its files and its tests. The protocol: open platform v1 gateway, RSA2 keys or
+ * certificates. All functions are pure on a state that is read-only after open; any thread.
  */
 #ifndef PLUGINS_ALIPAY_ALIPAY_H
 #define PLUGINS_ALIPAY_ALIPAY_H
@@ -9,11 +9,13 @@
 #include <paynotify/plugin.h>
 #include <stdbool.h>
 
+#include "alipay/certificate.h"
 #include "common/rsa.h"
 #include "common/str.h"
 
 struct alipay_settings {
     struct pn_str app_id, private_key, alipay_public_key, alipay_public_key_next, gateway, seller_id, return_url;
+    struct pn_str app_cert, alipay_cert, alipay_cert_next, alipay_root_cert;
 };
 
 struct alipay {
@@ -22,6 +24,11 @@ struct alipay {
     struct rsa_key *own_key;        /* signs our requests */
     struct rsa_key *alipay_keys[2]; /* verify notices and answers: either will do */
     size_t alipay_key_count;
+    /* Certificate mode: app_cert_sn is empty without it. */
+    char app_cert_sn[CERTIFICATE_SN_SIZE];
+    char *root_cert_sn; /* of each root, joined with '_' */
+    char alipay_cert_sns[2][CERTIFICATE_SN_SIZE];
+    size_t alipay_cert_count;
     void *gb18030;            /* kept so that conversions open no files */
     struct pn_kv merchant[2]; /* app_id, and seller_id when it is configured */
     size_t merchant_count;
@@ -48,6 +55,11 @@ int alipay_response(const void *state, struct pn_call *call, const struct pn_pay
                     const struct pn_http_response *response, struct pn_step *ret_step);
 int alipay_notification(const void *state, struct pn_call *call, const struct pn_http_incoming *incoming,
                         struct pn_notification *ret_notification);
+
+/* ---- keys.c: keys and certificates, from settings. NULL, or what is wrong with the setting *ret_field. */
+
+const char *keys_open(struct alipay *alipay, const char **ret_field);
+void keys_close(struct alipay *alipay); /* also after a failed keys_open */
 
 /* ---- params.c: parameters and the text that is signed */
 
@@ -99,7 +111,7 @@ size_t subject_clean(struct pn_str in, size_t max_chars, char *ret_text);
 enum answer_trust {
     ANSWER_SIGNED,    /* the node is Alipay's word */
     ANSWER_UNSIGNED,  /* well-formed, without a signature: proves nothing */
-    ANSWER_INVALID,   /* the signature does not hold */
+    ANSWER_INVALID,   /* the signature does not hold, or another certificate made it */
     ANSWER_MALFORMED /* not an answer to this method */
 };
 

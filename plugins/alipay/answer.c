@@ -3,6 +3,8 @@
  * of the body as it came and verified, and what is read afterwards is parsed from exactly those bytes: no difference between
  * two parsers can come in between. Called by response.c on a worker. Pure; any thread.
  */
+#include <stdio.h>
+
 #include "alipay/alipay.h"
 #include "common/charset.h"
 
@@ -92,6 +94,43 @@ static enum answer_trust check_sign(const struct alipay *alipay, struct pn_call 
     return ANSWER_SIGNED;
 }
 
+static bool is_known(const struct alipay *alipay, struct pn_str sn)
+{
+    for (size_t i = 0; i < alipay->alipay_cert_count; i++)
+        if (str_is(sn, alipay->alipay_cert_sns[i]))
+            return true;
+    return false;
+}
+
+static bool is_sn(struct pn_str sn)
+{
+    for (size_t i = 0; i < sn.len; i++)
+        if (!memchr("0123456789abcdef", sn.data[i], 16))
+            return false;
+    return sn.len == CERTIFICATE_SN_SIZE - 1;
+}
+
+/* In certificate mode an answer says which of Alipay's certificates signed it. NULL: one that we have, or it does not say. Its
+ * own words are shown only when they are a number. */
+static const char *check_certificate(const struct alipay *alipay, struct pn_call *call, const json_t *named)
+{
+    enum { FAULT_MAX = 320 };
+    struct pn_str sn = { json_string_value(named), json_string_length(named) };
+    char *fault;
+
+    if (!alipay->alipay_cert_count || !named || is_known(alipay, sn))
+        return NULL;
+    fault = alipay_alloc(alipay, call, FAULT_MAX);
+    if (!fault)
+        return "the answer is signed with another certificate than alipay_cert";
+    snprintf(fault, FAULT_MAX,
+             "the answer is signed with Alipay's certificate %.*s, not with %s (alipay_cert): download "
+             "alipayCertPublicKey_RSA2.crt from Alipay's console and install it as alipay_cert, or as alipay_cert_next while "
+             "both are in use",
+             is_sn(sn) ? (int)sn.len : 7, is_sn(sn) ? sn.data : "unknown", alipay->alipay_cert_sns[0]);
+    return fault;
+}
+
 /* The one node that the answer to this method may have: its own or the gateway's error. NULL: neither, both, or no object. */
 static const char *choose_node(const json_t *root, const char *wanted)
 {
@@ -108,7 +147,7 @@ void answer_read(const struct alipay *alipay, struct pn_call *call, const char *
     struct answer answer = { ANSWER_MALFORMED, "the answer is not JSON", NULL, { NULL, 0 } };
     struct pn_str text, node;
     char wanted[NODE_NAME_MAX];
-    const char *name;
+    const char *name, *fault;
     json_t *root = NULL;
 
     if (!as_utf8(alipay, call, body, &text))
@@ -119,6 +158,12 @@ void answer_read(const struct alipay *alipay, struct pn_call *call, const char *
     answer.fault = "the answer is not one to this method";
     node_name(method, wanted);
     name = choose_node(root, wanted);
+    fault = check_certificate(alipay, call, json_object_get(root, "alipay_cert_sn"));
+    if (name && fault) {
+        answer.trust = ANSWER_INVALID;
+        answer.fault = fault;
+        goto out;
+    }
     if (!name || !json_raw_member(body, text.data != body.data, name, &answer.node_text))
         goto out;
     answer.trust = check_sign(alipay, call, json_object_get(root, "sign"), &answer.node_text, &answer.fault);

@@ -3,7 +3,10 @@ noinst_LTLIBRARIES += plugins/alipay/libalipay.la
 plugins_alipay_libalipay_la_SOURCES = \
 	plugins/alipay/alipay.h \
 	plugins/alipay/answer.c \
+	plugins/alipay/certificate.c \
+	plugins/alipay/certificate.h \
 	plugins/alipay/jsonraw.c \
+	plugins/alipay/keys.c \
 	plugins/alipay/notification.c \
 	plugins/alipay/params.c \
 	plugins/alipay/plugin.c \

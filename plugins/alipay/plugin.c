@@ -1,6 +1,6 @@
 /*
- * The Alipay channel: its descriptor, settings and products; opening and closing. Keys are parsed once here; everything else
- * of the plugin reads the state that open makes.
+ * The Alipay channel: its descriptor, settings and products; opening and closing. Everything else of the plugin reads the
+ * state that open makes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +15,16 @@ static const struct pn_option options[] = {
     OPTION(app_id, PN_OPT_STRING, PN_OPT_REQUIRED, NULL, NULL, "The application's number on Alipay's open platform"),
     OPTION(private_key, PN_OPT_BYTES, PN_OPT_REQUIRED | PN_OPT_SECRET, NULL, NULL,
            "The application's RSA private key, 2048 bits or more; PEM or bare base64, PKCS#1 or PKCS#8"),
-    OPTION(alipay_public_key, PN_OPT_BYTES, PN_OPT_REQUIRED, NULL, NULL,
-           "Alipay's public key as the console shows it; not the application's own"),
+    OPTION(alipay_public_key, PN_OPT_BYTES, 0, NULL, NULL,
+           "Alipay's public key as the console shows it, not the application's own; required without certificates"),
     OPTION(alipay_public_key_next, PN_OPT_BYTES, 0, NULL, NULL,
            "A second key of Alipay's that is believed too, while one is being changed for the other"),
+    OPTION(app_cert, PN_OPT_BYTES, 0, NULL, NULL,
+           "Certificate mode, instead of alipay_public_key: the application's certificate (appCertPublicKey_….crt)"),
+    OPTION(alipay_cert, PN_OPT_BYTES, 0, NULL, NULL, "Certificate mode: Alipay's certificate (alipayCertPublicKey_RSA2.crt)"),
+    OPTION(alipay_root_cert, PN_OPT_BYTES, 0, NULL, NULL, "Certificate mode: Alipay's root certificates (alipayRootCert.crt)"),
+    OPTION(alipay_cert_next, PN_OPT_BYTES, 0, NULL, NULL,
+           "Certificate mode: a second certificate of Alipay's that is believed too, while it is being renewed"),
     OPTION(gateway, PN_OPT_URL, 0, "https://openapi.alipay.com/gateway.do", "http|https",
            "Where requests go; another one for Alipay's sandbox"),
     OPTION(seller_id, PN_OPT_STRING, 0, NULL, NULL, "The payee's number (2088…): payments to anybody else are refused"),
@@ -31,7 +37,9 @@ static const struct pn_product page = { sizeof(page),          PN_PREPAY_FORM, "
                                         "Alipay (desktop browser)", NULL,           "CNY" };
 static const struct pn_product precreate = { sizeof(precreate),  PN_PREPAY_CODE_URL, "precreate", "支付宝（扫码）",
                                              "Alipay (QR code)", NULL,               "CNY" };
-static const struct pn_product *const products[] = { &wap, &page, &precreate, NULL };
+static const struct pn_product app = { sizeof(app),          PN_PREPAY_APP_PARAMS, "app", "支付宝（手机应用）",
+                                       "Alipay (mobile app)", NULL,                 "CNY" };
+static const struct pn_product *const products[] = { &wap, &page, &precreate, &app, NULL };
 
 int alipay_fail(const struct alipay *alipay, struct pn_call *call, int rc, const char *field, const char *text)
 {
@@ -73,9 +81,7 @@ static void alipay_close(void *state)
 {
     struct alipay *alipay = state;
 
-    rsa_key_free(alipay->own_key);
-    for (size_t i = 0; i < alipay->alipay_key_count; i++)
-        rsa_key_free(alipay->alipay_keys[i]);
+    keys_close(alipay);
     gb18030_release(alipay->gb18030);
     free(alipay);
 }
@@ -85,25 +91,10 @@ static bool is_payee(struct pn_str number)
     return str_is_digits(number, 16, 16) && memcmp(number.data, "2088", 4) == 0;
 }
 
-static const char *add_alipay_key(struct alipay *alipay, struct pn_str text)
-{
-    struct rsa_key **key = &alipay->alipay_keys[alipay->alipay_key_count];
-    const char *fault = rsa_public_key_new(text, key);
-
-    if (fault)
-        return fault;
-    alipay->alipay_key_count++;
-    if (rsa_key_same(alipay->own_key, *key))
-        return "is the public half of private_key; what is wanted is Alipay's own public key, which the console shows after the "
-               "application's has been uploaded";
-    return NULL;
-}
-
 /* NULL, or what is wrong with *ret_field. */
 static const char *check(struct alipay *alipay, const char **ret_field)
 {
     const struct alipay_settings *settings = alipay->settings;
-    const char *fault;
 
     *ret_field = "app_id";
     if (!str_is_digits(settings->app_id, 1, 32))
@@ -111,16 +102,7 @@ static const char *check(struct alipay *alipay, const char **ret_field)
     *ret_field = "seller_id";
     if (settings->seller_id.len && !is_payee(settings->seller_id))
         return "is not a payee's number: 16 digits that begin with 2088";
-    *ret_field = "private_key";
-    fault = rsa_private_key_new(settings->private_key, &alipay->own_key);
-    if (fault)
-        return fault;
-    *ret_field = "alipay_public_key";
-    fault = add_alipay_key(alipay, settings->alipay_public_key);
-    if (fault || !settings->alipay_public_key_next.len)
-        return fault;
-    *ret_field = "alipay_public_key_next";
-    return add_alipay_key(alipay, settings->alipay_public_key_next);
+    return keys_open(alipay, ret_field);
 }
 
 static int alipay_open(const void *settings, const struct pn_host *host, struct pn_call *call, void **ret_state)
@@ -173,7 +155,7 @@ static const struct pn_channel channel = {
 
 const struct pn_plugin pn_plugin = {
     PN_PLUGIN_HEAD(PN_KIND_CHANNEL, struct alipay_settings, "alipay", "0.1.0"),
-    .summary = "Alipay: browser payments (phone, desktop) and QR codes, RSA2 keys",
+    .summary = "Alipay: phone and desktop browsers, QR codes, apps; refunds; RSA2 keys or certificates",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .channel = &channel,

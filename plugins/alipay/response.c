@@ -5,24 +5,36 @@
 #include <stdio.h>
 
 #include "alipay/alipay.h"
+#include "common/amount.h"
 
-enum { WORDS_CHARS = 100 };
+enum { WORDS_CHARS = 100, YUAN_DECIMALS = 2 };
 
-/* Refusals after which nothing can have happened: code, or sub_code with 40004. All others leave the outcome open. */
+/*
+ * Refusals after which nothing can have happened by this call: code, or sub_code with 40004. All others leave the outcome open;
+ * so do those that a refund gets for the trade's status, because an earlier try that went through may have closed the trade.
+ */
 static const struct refusal {
     const char *code;
     int rc;
+    enum pn_operation only; /* 0: any */
 } refusals[] = {
-    { "20001", PN_DECLINED },                 /* the token lacks permission */
-    { "40001", PN_DECLINED },                 /* a parameter is missing */
-    { "40002", PN_DECLINED },                 /* a parameter is wrong: signature, app_id */
-    { "40003", PN_DECLINED },                 /* a condition is not met */
-    { "40005", PN_NOT_DONE },                 /* too many calls */
-    { "40006", PN_DECLINED },                 /* the application lacks permission */
-    { "ACQ.INVALID_PARAMETER", PN_DECLINED },
-    { "ACQ.ACCESS_FORBIDDEN", PN_DECLINED },  /* the product is not contracted */
-    { "ACQ.PARTNER_ERROR", PN_DECLINED },
-    { "ACQ.TRADE_HAS_CLOSE", PN_DECLINED },   /* needs another number */
+    { "20001", PN_DECLINED, 0 },                 /* the token lacks permission */
+    { "40001", PN_DECLINED, 0 },                 /* a parameter is missing */
+    { "40002", PN_DECLINED, 0 },                 /* a parameter is wrong: signature, app_id */
+    { "40003", PN_DECLINED, 0 },                 /* a condition is not met */
+    { "40005", PN_NOT_DONE, 0 },                 /* too many calls */
+    { "40006", PN_DECLINED, 0 },                 /* the application lacks permission */
+    { "ACQ.INVALID_PARAMETER", PN_DECLINED, 0 },
+    { "ACQ.ACCESS_FORBIDDEN", PN_DECLINED, 0 },  /* the product is not contracted */
+    { "ACQ.PARTNER_ERROR", PN_DECLINED, 0 },
+    { "ACQ.TRADE_HAS_CLOSE", PN_DECLINED, PN_PREPAY },               /* needs another number */
+    { "ACQ.TRADE_NOT_EXIST", PN_DECLINED, PN_REFUND },               /* nobody has paid */
+    { "ACQ.SELLER_BALANCE_NOT_ENOUGH", PN_DECLINED, PN_REFUND },
+    { "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", PN_DECLINED, PN_REFUND },    /* more than was paid */
+    { "ACQ.REASON_TRADE_REFUND_FEE_ERR", PN_DECLINED, PN_REFUND },   /* the amount cannot be refunded */
+    { "ACQ.TRADE_HAS_FINISHED", PN_DECLINED, PN_REFUND },            /* too late */
+    { "ACQ.TRADE_NOT_ALLOW_REFUND", PN_DECLINED, PN_REFUND },
+    { "ACQ.REASON_TRADE_BEEN_FREEZEN", PN_DECLINED, PN_REFUND },
 };
 
 struct reading {
@@ -125,7 +137,7 @@ static int refused(const struct reading *reading)
     if (str_is(code, "40004"))
         code = string_of(reading->node, "sub_code");
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-        if (str_is(code, refusals[i].code))
+        if (str_is(code, refusals[i].code) && (!refusals[i].only || refusals[i].only == reading->payment->operation))
             return refuse(reading, refusals[i].rc, "");
     return refuse(reading, PN_UNKNOWN, "");
 }
@@ -180,18 +192,85 @@ static int close_refused(const struct reading *reading)
     return refused(reading);
 }
 
+/* ---- refunds */
+
+/* PN_NOT_STATED when the member is absent; false when it is there and no amount. */
+static bool read_amount(const struct reading *reading, const char *name, int64_t *ret_minor)
+{
+    const json_t *value = json_object_get(reading->node, name);
+
+    *ret_minor = PN_NOT_STATED;
+    return !value || (json_is_string(value) && amount_parse(string_of(reading->node, name), YUAN_DECIMALS, ret_minor));
+}
+
+/* Everything of a refund's answer but the amounts. */
+static int read_refund(const struct reading *reading, enum pn_state state)
+{
+    struct pn_result *result = reading->result;
+    int rc = read_fields(reading, &result->fields);
+
+    if (rc != PN_OK)
+        return rc;
+    result->refund_no = reading->payment->refund_no;
+    result->trade_no = kv_get(result->fields, "trade_no");
+    result->currency = STR("CNY");
+    if (!keep(reading, &result->refund_no))
+        return alipay_no_memory(reading->alipay, reading->call);
+    return done_as(reading, state);
+}
+
+/* Only fund_change=Y says that this call moved the money; refund_fee is what went back of the trade by now, in all. */
+static int refunded(const struct reading *reading)
+{
+    struct pn_result *result = reading->result;
+    int64_t total;
+
+    if (!str_is(string_of(reading->node, "fund_change"), "Y"))
+        return read_refund(reading, PN_STATE_UNKNOWN);
+    if (!read_amount(reading, "refund_fee", &total))
+        return refuse(reading, PN_UNKNOWN, "refund_fee is not an amount");
+    if (total != PN_NOT_STATED && total < reading->payment->refund_minor)
+        return refuse(reading, PN_UNKNOWN, "less was refunded in all than by this refund");
+    result->refunded_minor = total;
+    return read_refund(reading, PN_STATE_REFUNDED);
+}
+
+/* Nothing but REFUND_SUCCESS is certain: the field is absent for a refund that failed, never was or is not finished. */
+static int refund_found(const struct reading *reading)
+{
+    const struct pn_payment *payment = reading->payment;
+    int64_t amount;
+
+    if (!str_is(string_of(reading->node, "refund_status"), "REFUND_SUCCESS"))
+        return read_refund(reading, PN_STATE_UNKNOWN);
+    if (!str_eq(string_of(reading->node, "out_trade_no"), payment->pay_no) ||
+        !str_eq(string_of(reading->node, "out_request_no"), payment->refund_no))
+        return refuse(reading, PN_UNKNOWN, "an answer about another refund");
+    if (!read_amount(reading, "refund_amount", &amount) ||
+        (amount != PN_NOT_STATED && payment->refund_minor > 0 && amount != payment->refund_minor))
+        return refuse(reading, PN_UNKNOWN, "an answer with another amount of the refund");
+    if (!read_amount(reading, "total_amount", &reading->result->total_minor))
+        return refuse(reading, PN_UNKNOWN, "total_amount is not an amount");
+    return read_refund(reading, PN_STATE_REFUNDED);
+}
+
 static int read_node(const struct reading *reading)
 {
     bool succeeded = str_is(string_of(reading->node, "code"), "10000");
+    bool may_be_unnamed = reading->payment->operation == PN_REFUND_QUERY; /* when there is nothing to tell */
     struct pn_str named = string_of(reading->node, "out_trade_no");
 
-    if ((succeeded || named.len) && !str_eq(named, reading->payment->pay_no))
+    if ((named.len || (succeeded && !may_be_unnamed)) && !str_eq(named, reading->payment->pay_no))
         return refuse(reading, PN_UNKNOWN, "an answer about another payment");
     switch (reading->payment->operation) {
     case PN_PREPAY:
         return succeeded ? read_prepay(reading) : refused(reading);
     case PN_QUERY:
         return succeeded ? read_query(reading) : query_refused(reading);
+    case PN_REFUND:
+        return succeeded ? refunded(reading) : refused(reading);
+    case PN_REFUND_QUERY:
+        return succeeded ? refund_found(reading) : refuse(reading, PN_UNKNOWN, "");
     default:
         return succeeded ? done_as(reading, PN_STATE_CLOSED) : close_refused(reading);
     }

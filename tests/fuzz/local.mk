@@ -75,6 +75,12 @@ tests_fuzz_wechat_notification_CPPFLAGS = $(plugin_cppflags) -I$(top_srcdir)/tes
 tests_fuzz_wechat_notification_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_wechat_notification_LDADD = plugins/wechat/libwechat.la $(CRYPTO_LIBS)
 
+fuzz_tests += tests/fuzz/alipay_certificate
+tests_fuzz_alipay_certificate_SOURCES = tests/fuzz/alipay_certificate.c $(fuzz_main)
+tests_fuzz_alipay_certificate_CPPFLAGS = $(plugin_cppflags)
+tests_fuzz_alipay_certificate_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_alipay_certificate_LDADD = plugins/alipay/libalipay.la
+
 fuzz_tests += tests/fuzz/http_body
 tests_fuzz_http_body_SOURCES = tests/fuzz/http_body.c $(fuzz_main)
 tests_fuzz_http_body_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)

@@ -32,6 +32,16 @@ tests_unit_test_alipay_response_SOURCES = tests/unit/test_alipay_response.c $(al
 tests_unit_test_alipay_response_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_test_alipay_response_LDADD = $(alipay_test_libs)
 
+unit_tests += tests/unit/test_alipay_refund
+tests_unit_test_alipay_refund_SOURCES = tests/unit/test_alipay_refund.c $(alipay_test_sources)
+tests_unit_test_alipay_refund_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_refund_LDADD = $(alipay_test_libs)
+
+unit_tests += tests/unit/test_alipay_cert
+tests_unit_test_alipay_cert_SOURCES = tests/unit/test_alipay_cert.c $(alipay_test_sources)
+tests_unit_test_alipay_cert_CPPFLAGS = $(plugin_test_cppflags)
+tests_unit_test_alipay_cert_LDADD = $(alipay_test_libs)
+
 unit_tests += tests/unit/test_alipay_garbage
 tests_unit_test_alipay_garbage_SOURCES = tests/unit/test_alipay_garbage.c $(alipay_test_sources)
 tests_unit_test_alipay_garbage_CPPFLAGS = $(plugin_test_cppflags)

@@ -8,23 +8,54 @@
 
 #include "common/base64.h"
 
+static void common(struct alipay_settings *settings)
+{
+    *settings = (struct alipay_settings){ .app_id = { NULL, 0 } };
+    plugin_defaults(&pn_plugin, settings);
+    plugin_setting(&pn_plugin, settings, "app_id", STR(ALIPAY_APP_ID));
+    plugin_setting(&pn_plugin, settings, "private_key", vectors_key("app", "private_pkcs8_base64"));
+}
+
+void alipay_settings_keys(struct alipay_settings *settings)
+{
+    common(settings);
+    plugin_setting(&pn_plugin, settings, "alipay_public_key", vectors_key("alipay", "public_spki_base64"));
+}
+
+void alipay_settings_certificates(struct alipay_settings *settings, const json_t *certificates)
+{
+    common(settings);
+    plugin_setting(&pn_plugin, settings, "app_cert", vector_str(certificates, "app_cert_pem"));
+    plugin_setting(&pn_plugin, settings, "alipay_cert", vector_str(certificates, "alipay_cert_pem_chain"));
+    plugin_setting(&pn_plugin, settings, "alipay_root_cert", vector_str(certificates, "root_bundle_pem"));
+}
+
+static void open_it(struct alipay_channel *channel)
+{
+    if (pn_plugin.channel->open(&channel->settings, &plugin_host, &channel->call, &channel->state) != PN_OK) {
+        fprintf(stderr, "# open: %s %s\n", channel->call.field, channel->call.text);
+        exit(99);
+    }
+}
+
+void alipay_channel_open_certified(struct alipay_channel *channel, const json_t *certificates)
+{
+    *channel = (struct alipay_channel){ .call = plugin_call(INT64_C(1716182055000)) };
+    alipay_settings_certificates(&channel->settings, certificates);
+    open_it(channel);
+}
+
 void alipay_channel_open(struct alipay_channel *channel, const char *gateway, bool with_seller)
 {
     struct alipay_settings *settings = &channel->settings;
 
     *channel = (struct alipay_channel){ .call = plugin_call(INT64_C(1716182055000)) };
-    plugin_defaults(&pn_plugin, settings);
-    plugin_setting(&pn_plugin, settings, "app_id", STR(ALIPAY_APP_ID));
-    plugin_setting(&pn_plugin, settings, "private_key", vectors_key("app", "private_pkcs8_base64"));
-    plugin_setting(&pn_plugin, settings, "alipay_public_key", vectors_key("alipay", "public_spki_base64"));
+    alipay_settings_keys(settings);
     if (gateway)
         plugin_setting(&pn_plugin, settings, "gateway", str_of(gateway));
     if (with_seller)
         plugin_setting(&pn_plugin, settings, "seller_id", STR(ALIPAY_SELLER_ID));
-    if (pn_plugin.channel->open(settings, &plugin_host, &channel->call, &channel->state) != PN_OK) {
-        fprintf(stderr, "# open: %s %s\n", channel->call.field, channel->call.text);
-        exit(99);
-    }
+    open_it(channel);
 }
 
 void alipay_channel_close(struct alipay_channel *channel)

@@ -17,8 +17,15 @@ struct alipay_channel {
     void *state; /* struct alipay */
 };
 
+/* The settings of the vectors, with Alipay's public key or with certificates (a loaded alipay-cert.json). */
+void alipay_settings_keys(struct alipay_settings *settings);
+void alipay_settings_certificates(struct alipay_settings *settings, const json_t *certificates);
+
 /* Through the descriptor alone. Ends the process on failure. gateway NULL: the default. */
 void alipay_channel_open(struct alipay_channel *channel, const char *gateway, bool with_seller);
+
+/* The same in certificate mode. */
+void alipay_channel_open_certified(struct alipay_channel *channel, const json_t *certificates);
 void alipay_channel_close(struct alipay_channel *channel);
 
 /* The channel's calls, each of which forgets the one before. */

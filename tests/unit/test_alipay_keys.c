@@ -20,7 +20,7 @@ static int try_open(struct pn_call *call, const char *name, struct pn_str value,
 {
     static struct alipay_settings settings;
 
-    settings = (struct alipay_settings){ { NULL, 0 } };
+    settings = (struct alipay_settings){ .app_id = { NULL, 0 } };
     plugin_defaults(&pn_plugin, &settings);
     plugin_setting(&pn_plugin, &settings, "app_id", STR(ALIPAY_APP_ID));
     plugin_setting(&pn_plugin, &settings, "private_key", vectors_key("app", "private_pkcs1_pem"));
@@ -163,7 +163,7 @@ static void both_of_alipays_keys_are_believed(void **test_state)
     struct pn_str body = vector_str(json_array_get(json_object_get(notices, "cases"), 0), "body");
     struct pn_http_incoming incoming = { .size = sizeof(incoming), .body = body };
     struct pn_notification notice = { .size = sizeof(notice) };
-    struct alipay_settings settings = { { NULL, 0 } };
+    struct alipay_settings settings = { .app_id = { NULL, 0 } };
     struct pn_call call = plugin_call(0);
     void *state;
 

@@ -283,6 +283,30 @@ static void a_qr_code_is_asked_of_the_gateway(void **state)
     json_decref(made.content);
 }
 
+/* alipay-sign-05, byte for byte: what the app hands to Alipay's SDK. */
+static void an_app_gets_the_recorded_order_string(void **state)
+{
+    json_t *root = vectors_load("alipay-sign");
+    const json_t *item = json_array_get(json_object_get(root, "cases"), 4);
+    struct pn_payment payment = alipay_payment(PN_PREPAY, "app", STR("PN20240520131415000005"));
+    struct pn_step step;
+
+    (void)state;
+    assert_str(vector_str(item, "id"), STR("alipay-sign-05"));
+    payment.amount_minor = INT64_C(10000000000);
+    payment.return_url = STR("https://shop.test.example/r"); /* apps have none */
+    assert_int_equal(alipay_channel_request(&channel, &payment, &step), PN_OK);
+    assert_null(step.next);
+    assert_int_equal(step.done->prepay_kind, PN_PREPAY_APP_PARAMS);
+    assert_int_equal(step.done->state, PN_STATE_UNPAID);
+    assert_int_equal(step.done->merchant.count, 2);
+    assert_null(step.done->url.data);
+    assert_int_equal(step.done->prepay_fields.count, 1);
+    assert_str(step.done->prepay_fields.items[0].name, STR("order_string"));
+    assert_str(step.done->prepay_fields.items[0].value, vector_str(item, "encoded_sorted_query"));
+    json_decref(root);
+}
+
 static void query_and_close_name_the_payment_only(void **state)
 {
     static const struct {
@@ -436,18 +460,16 @@ static void what_alipay_cannot_take_is_refused_before_it_is_sent(void **state)
 static void other_operations_are_not_supported(void **state)
 {
     (void)state;
-    assert_fails(alipay_payment(PN_PREPAY, "app", STR("42")), PN_UNSUPPORTED, "");
-    assert_fails(alipay_payment(PN_REFUND, "wap", STR("42")), PN_UNSUPPORTED, "");
-    assert_fails(alipay_payment(PN_REFUND_QUERY, "wap", STR("42")), PN_UNSUPPORTED, "");
+    assert_fails(alipay_payment(PN_PREPAY, "face", STR("42")), PN_UNSUPPORTED, "");
     assert_fails(alipay_payment(PN_REFRESH, "wap", STR("42")), PN_UNSUPPORTED, "");
 }
 
 static void lack_of_memory_is_an_internal_fault(void **state)
 {
-    static const char *const products[] = { "wap", "precreate" };
+    static const char *const products[] = { "wap", "precreate", "app" };
 
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         struct pn_payment payment = alipay_payment(PN_PREPAY, products[i], STR("42"));
         struct pn_step step = { .size = sizeof(step) };
         int rc = PN_INTERNAL;
@@ -462,7 +484,7 @@ static void lack_of_memory_is_an_internal_fault(void **state)
     }
 }
 
-static void the_descriptor_lists_three_ways_to_pay(void **state)
+static void the_descriptor_lists_four_ways_to_pay(void **state)
 {
     const struct pn_product *const *products = pn_plugin.channel->products;
 
@@ -474,7 +496,9 @@ static void the_descriptor_lists_three_ways_to_pay(void **state)
     assert_string_equal(products[1]->name, "page");
     assert_string_equal(products[2]->name, "precreate");
     assert_int_equal(products[2]->prepay_kind, PN_PREPAY_CODE_URL);
-    assert_null(products[3]);
+    assert_string_equal(products[3]->name, "app");
+    assert_int_equal(products[3]->prepay_kind, PN_PREPAY_APP_PARAMS);
+    assert_null(products[4]);
 }
 
 int main(void)
@@ -490,6 +514,7 @@ int main(void)
     SUITE_ADD(suite, a_desktop_form_has_no_way_back_and_its_own_product_code);
     SUITE_ADD(suite, the_channels_return_url_stands_in_for_a_missing_one);
     SUITE_ADD(suite, a_qr_code_is_asked_of_the_gateway);
+    SUITE_ADD(suite, an_app_gets_the_recorded_order_string);
     SUITE_ADD(suite, query_and_close_name_the_payment_only);
     SUITE_ADD(suite, a_gateway_with_a_query_string_keeps_it);
     SUITE_ADD(suite, forbidden_characters_in_a_name_are_replaced);
@@ -500,7 +525,7 @@ int main(void)
     SUITE_ADD(suite, what_alipay_cannot_take_is_refused_before_it_is_sent);
     SUITE_ADD(suite, other_operations_are_not_supported);
     SUITE_ADD(suite, lack_of_memory_is_an_internal_fault);
-    SUITE_ADD(suite, the_descriptor_lists_three_ways_to_pay);
+    SUITE_ADD(suite, the_descriptor_lists_four_ways_to_pay);
     failed = suite_run(suite, "alipay request");
     alipay_channel_close(&channel);
     json_decref(root);

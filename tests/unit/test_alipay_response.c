@@ -77,7 +77,10 @@ static enum pn_operation operation_of(struct pn_str method)
         return PN_CLOSE;
     if (str_is(method, "alipay.trade.precreate"))
         return PN_PREPAY;
-    return PN_REFUND; /* not supported yet */
+    if (str_is(method, "alipay.trade.refund"))
+        return PN_REFUND;
+    assert_true(str_is(method, "alipay.trade.fastpay.refund.query"));
+    return PN_REFUND_QUERY;
 }
 
 /* What the channel's response comes to: anything that is not Alipay's word is unknown. */
@@ -88,11 +91,12 @@ static void answered_as_recorded(void **state)
     struct pn_payment payment = alipay_payment(operation_of(vector_str(item, "method")), "precreate", STR("PN20240520R1"));
     struct pn_str body = vector_bytes(item, "body"), code = vector_str(expect, "code"), status = vector_str(expect, "trade_status");
     struct pn_step step;
-    int rc = alipay_channel_response(&channel, &payment, 200, body, &step);
+    int rc;
 
-    if (payment.operation == PN_REFUND) {
-        assert_int_equal(rc, PN_UNSUPPORTED);
-    } else if (!is_signed || str_is(code, "20000") || str_is(vector_str(expect, "sub_code"), "ACQ.TRADE_HAS_SUCCESS") ||
+    payment.refund_no = STR("RF1");
+    payment.refund_minor = 1;
+    rc = alipay_channel_response(&channel, &payment, 200, body, &step);
+    if (!is_signed || str_is(code, "20000") || str_is(vector_str(expect, "sub_code"), "ACQ.TRADE_HAS_SUCCESS") ||
                str_is(code, "40002")) {
         assert_int_equal(rc, PN_UNKNOWN);
         assert_int_equal(channel.call.failures, 1);
@@ -108,6 +112,15 @@ static void answered_as_recorded(void **state)
             assert_int_equal(step.done->total_minor, 8880);
         if (str_is(vector_str(expect, "sub_code"), "ACQ.TRADE_NOT_EXIST"))
             assert_int_equal(step.done->state, PN_STATE_NOT_FOUND);
+        if (payment.operation == PN_REFUND || payment.operation == PN_REFUND_QUERY) {
+            bool certain = str_is(vector_str(expect, "fund_change"), "Y") ||
+                           str_is(vector_str(expect, "refund_status"), "REFUND_SUCCESS");
+
+            assert_int_equal(step.done->state, certain ? PN_STATE_REFUNDED : PN_STATE_UNKNOWN);
+            assert_str(step.done->refund_no, STR("RF1"));
+            assert_int_equal(step.done->refunded_minor, certain && payment.operation == PN_REFUND ? 1 : PN_NOT_STATED);
+            assert_int_equal(step.done->total_minor, certain && payment.operation == PN_REFUND_QUERY ? 8880 : PN_NOT_STATED);
+        }
         if (payment.operation == PN_PREPAY)
             assert_memory_equal(step.done->url.data, "https://qr.alipay.com/", 22);
         assert_int_equal(step.done->merchant.count, payment.operation == PN_PREPAY ? 2 : 0);
