@@ -106,3 +106,17 @@ def test_the_provider_is_asked_again_after_a_broken_answer(server, sandbox, pay_
         assert server.ok("GET", f"/v1/payments/{payment['pay_no']}")["status"] == "unpaid"
         sandbox.clear_faults()
     assert server.ok("GET", path)["status"] == "unpaid"
+
+
+def test_an_answer_without_a_good_signature_is_not_believed(server, sandbox, pay_page, submit):
+    """The trade is paid, and every answer says so: only the signed one counts."""
+    payment = server.payment(server.order("c-7")["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    sandbox.fault("notice", "drop", count=-1)
+    sandbox.pay(payment["pay_no"])
+    path = f"/v1/payments/{payment['pay_no']}?refresh=true"
+    for kind in ("bad_signature", "unavailable", "status", "html"):
+        sandbox.fault("gateway", kind, count=1)
+        answer = server.ok("GET", path)
+        assert (answer["status"], answer.get("unknown")) == ("unpaid", True), kind
+    assert server.ok("GET", path)["status"] == "paid"
