@@ -19,7 +19,7 @@
 /* Shows "paid" in place of the code, and goes on to the shop when it left an address. */
 static const char poll_script[] =
     "(function(){var m=document.getElementById('poll'),n=0;function ask(){if(++n>600)return;"
-    "fetch(m.dataset.status,{cache:'no-store'}).then(function(r){return r.json()}).then(function(s){"
+    "fetch(m.dataset.status,{cache:'no-store'}).then(function(r){if(!r.ok)throw 0;return r.json()}).then(function(s){"
     "if(s.status==='paid'||s.order_status==='paid'){location.reload()}else if(s.status==='unpaid'){setTimeout(ask,3000)}"
     "else{location.reload()}}).catch(function(){setTimeout(ask,3000)})}setTimeout(ask,3000)})();";
 

@@ -131,7 +131,7 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
     }
     *opening = (struct opening){ .pay = pay, .pay_no = pay_no, .arena = arena, .done = done, .arg = arg };
     rc = store_read(pay->store, load_tx, opening, &err);
-    opening->page.status_url = arena_printf(arena, "/pay/%" PRId64 "/status?k=%s", pay_no, signature);
+    opening->page.status_url = arena_printf(arena, "%" PRId64 "/status?k=%s", pay_no, signature);
     if (rc == RC_OK && opening->page.record.prepay)
         rc = prepay_read(opening->page.record.prepay, arena, &opening->prepay, &err);
     if (rc || !may_go_on(&opening->page))

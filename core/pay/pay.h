@@ -127,7 +127,7 @@ struct pay_page {
     const char *url; /* form action, redirect target, or the code to draw */
     const struct param *fields;
     size_t field_count;
-    const char *status_url; /* path of the status poll */
+    const char *status_url; /* of the status poll, relative to the page: public_url may have a path */
 };
 typedef void (*page_done)(void *arg, enum rc rc, const struct pay_page *page, const struct error *err);
 void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const char *client_ip, struct arena *arena,

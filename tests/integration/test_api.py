@@ -1,6 +1,8 @@
 """The API of business services and the pages of payers: reading, listing, closing, asking again, links, and who may what."""
 
+import html
 import re
+import urllib.parse
 
 import pytest
 
@@ -257,6 +259,17 @@ def test_a_link_of_a_paid_closed_or_closing_order_is_refused(server, notice, pay
 def test_links_hold_over_a_restart(server, pay_page, pay_url):
     server.restart()
     pay_page(pay_url)
+
+
+def test_the_code_page_polls_under_the_path_of_its_own_link(server, sandbox):
+    """Relative, so that it is right behind a proxy that gives the server a path of its public_url."""
+    payment = server.payment(server.order("n1")["order_id"], product="precreate")
+    page = sandbox.session.get(payment["pay_url"], timeout=30)
+    poll = html.unescape(re.search(r'data-status="([^"]*)"', page.text).group(1))
+    link = payment["pay_url"].replace("/pay/", "/some/where/pay/", 1)
+    asked = urllib.parse.urljoin(link, poll)
+    assert urllib.parse.urlsplit(asked).path == f"/some/where/pay/{payment['pay_no']}/status"
+    assert sandbox.session.get(asked.replace("/some/where", ""), timeout=30).json()["status"] == "unpaid"
 
 
 # ---------------------------------------------------------------------------------------------------- operating
