@@ -5,7 +5,6 @@
 #include "base/ids.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,7 +71,17 @@ int64_t ids_time_ms(int64_t id)
 
 const char *id_format(int64_t id, char ret_text[ID_TEXT_MAX])
 {
-    snprintf(ret_text, ID_TEXT_MAX, "%lld", (long long) id);
+    /* By hand: every event and every parameter holds a few of them. */
+    char digits[ID_TEXT_MAX], *p = digits + sizeof digits;
+    uint64_t rest = id < 0 ? -(uint64_t) id : (uint64_t) id;
+    *--p = 0;
+    do {
+        *--p = (char) ('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (id < 0)
+        *--p = '-';
+    memcpy(ret_text, p, (size_t) (digits + sizeof digits - p));
     return ret_text;
 }
 

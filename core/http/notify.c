@@ -79,7 +79,8 @@ static void answer(struct http_request *request, bool accepted, struct arena *ar
     const char *type = arena_strndup(arena, reply.content_type.data ? reply.content_type.data : "text/plain",
                                      reply.content_type.data ? reply.content_type.len : strlen("text/plain"));
     http_answer(request, &(struct http_reply){
-                             .status = reply.status, .content_type = type, .body = reply.body.data, .body_len = reply.body.len });
+                             .status = reply.status, .content_type = type, .body = reply.body.data, .body_len = reply.body.len,
+                             .to_machine = true });
 }
 
 static void refuse(struct http_request *request)

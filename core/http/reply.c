@@ -11,6 +11,15 @@
 
 static const char closed_policy[] = "default-src 'none'; frame-ancestors 'none'";
 
+static void protect_browser(struct MHD_Response *response, const struct http_reply *reply)
+{
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "X-Frame-Options", "DENY");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Content-Security-Policy", reply->policy ? reply->policy : closed_policy);
+}
+
 static struct MHD_Response *build(const struct http_request *request, const struct http_reply *reply)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(reply->body_len, (void *) (uintptr_t) reply->body,
@@ -19,11 +28,8 @@ static struct MHD_Response *build(const struct http_request *request, const stru
         return NULL;
     if (reply->content_type)
         MHD_add_response_header(response, "Content-Type", reply->content_type);
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "X-Frame-Options", "DENY");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-    MHD_add_response_header(response, "Content-Security-Policy", reply->policy ? reply->policy : closed_policy);
+    if (!reply->to_machine)
+        protect_browser(response, reply);
     for (size_t i = 0; i < reply->header_count; i++)
         MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
     if (request->close_after || atomic_load(&request->server->draining))

@@ -22,6 +22,7 @@ struct http_reply {
     const char *content_type;
     const void *body; /* copied */
     size_t body_len;
+    bool to_machine;    /* without the headers that only a browser heeds */
     const char *policy; /* Content-Security-Policy; NULL: nothing may load */
     const struct http_header *headers;
     size_t header_count;
