@@ -148,19 +148,19 @@ static struct connection *idle_connection(struct run *run)
     return NULL;
 }
 
-/* Starts what the schedule says; returns how long to wait for the next one, in ms. */
-static int follow_schedule(struct run *run)
+/* Starts what the schedule says; returns how long to wait for the next one, in µs. */
+static uint64_t follow_schedule(struct run *run)
 {
     while (run->next < run->count) {
         uint64_t due = run->start_us + (uint64_t)((double)run->next * 1e6 / run->rate), now = now_us();
         if (due > now)
-            return (int)((due - now) / 1000);
+            return due - now;
         struct connection *connection = idle_connection(run);
         if (!connection)
-            return 1;
+            return 1000;
         send_next(run, connection, due);
     }
-    return 100;
+    return 100000;
 }
 
 static void drive(struct run *run)
@@ -170,7 +170,9 @@ static void drive(struct run *run)
     for (size_t i = 0; run->rate == 0 && i < run->connection_count && run->next < run->count; i++)
         send_next(run, &run->connections[i], now_us());
     while (run->done < run->count) {
-        int ready = epoll_wait(run->epoll, events, 256, run->rate > 0 ? follow_schedule(run) : 10000);
+        uint64_t us = run->rate > 0 ? follow_schedule(run) : 10000000;
+        struct timespec wait = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000};
+        int ready = epoll_pwait2(run->epoll, events, 256, &wait, NULL);
         if (ready < 0 && errno != EINTR)
             die("epoll_wait");
         if (ready == 0 && run->rate == 0) {
