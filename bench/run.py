@@ -148,9 +148,9 @@ class Bench:
             rounds["paused"].append(settled)
             rounds["drained"].append(drained)
             rounds["publisher"].append(self.bare_publisher())
-            rounds["relaying"].append(self.relaying(store))
             if store.kind == "PostgreSQL":
                 rounds["pgbench"].append(self.pgbench(store))
+            rounds["relaying"].append(self.relaying(store))
         say(f"{store.kind}: paced at {PACED_RATE}/s")
         result["paced"] = self.paced(store)
         return result

@@ -1,7 +1,7 @@
 dist_man_MANS += doc/man/paynotify-sandbox.1
 dist_man_MANS += doc/man/paynotify-alipay.7
 dist_man_MANS += doc/man/paynotify-wechat.7
-EXTRA_DIST += doc/architecture.md
+EXTRA_DIST += doc/architecture.md doc/benchmarks.md
 dist_man_MANS += doc/man/paynotify-sink-rabbitmq.7
 dist_man_MANS += doc/man/paynotify.conf.5
 
