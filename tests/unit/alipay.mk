@@ -43,7 +43,7 @@ tests_unit_test_alipay_cert_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_test_alipay_cert_LDADD = $(alipay_test_libs)
 
 unit_tests += tests/unit/test_alipay_garbage
-tests_unit_test_alipay_garbage_SOURCES = tests/unit/test_alipay_garbage.c $(alipay_test_sources)
+tests_unit_test_alipay_garbage_SOURCES = tests/unit/test_alipay_garbage.c tests/unit/damage.c tests/unit/damage.h $(alipay_test_sources)
 tests_unit_test_alipay_garbage_CPPFLAGS = $(plugin_test_cppflags)
 tests_unit_test_alipay_garbage_LDADD = $(alipay_test_libs)
 

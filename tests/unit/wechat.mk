@@ -39,6 +39,6 @@ tests_unit_test_wechat_open_CPPFLAGS = $(wechat_test_cppflags)
 tests_unit_test_wechat_open_LDADD = $(wechat_test_libs)
 
 unit_tests += tests/unit/test_wechat_garbage
-tests_unit_test_wechat_garbage_SOURCES = tests/unit/test_wechat_garbage.c $(wechat_test_sources)
+tests_unit_test_wechat_garbage_SOURCES = tests/unit/test_wechat_garbage.c tests/unit/damage.c tests/unit/damage.h $(wechat_test_sources)
 tests_unit_test_wechat_garbage_CPPFLAGS = $(wechat_test_cppflags)
 tests_unit_test_wechat_garbage_LDADD = $(wechat_test_libs)
