@@ -299,12 +299,3 @@ def test_bad_ids_in_paths(server, unchanged):
                  "/v1/orders/" + "9" * 4000, "/v1/payments/1'--", "/v1/orders?limit=-1", "/v1/orders?status=x", "/v1/orders?cursor=%ff"):
         status = server.api("GET", path).status_code
         assert 400 <= status < 500, path
-
-
-def test_many_idle_connections_do_not_keep_others_out(server, notice, payment):
-    idle = [socket.create_connection(("127.0.0.1", server.public_port)) for _ in range(400)]
-    try:
-        assert server.notify(notice(payment)) == (200, "success")
-    finally:
-        for connection in idle:
-            connection.close()

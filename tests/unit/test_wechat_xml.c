@@ -251,12 +251,7 @@ static void no_notice_opens_a_file_or_a_socket(void **state)
     (void)state;
     wechat_channel_open(&channel, "MD5");
     status = in_child(open_confined, cases, &channel);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_CONFINE) {
-        wechat_channel_close(&channel);
-        json_decref(root);
-        skip();
-    }
-    assert_true(WIFSIGNALED(status)); /* the trap works */
+    assert_true(WIFSIGNALED(status)); /* the trap works; without it, nothing would be shown */
     status = in_child(judge_confined, cases, &channel);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
