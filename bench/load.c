@@ -208,7 +208,7 @@ int main(int argc, char **argv)
         case 'a': settings.app_id = optarg; break;
         case 's': settings.seller_id = optarg; break;
         case 'c': run.connection_count = strtoul(optarg, NULL, 10); break;
-        case 'r': run.rate = strtod(optarg, NULL); break;
+        case 'r': run.rate = (double)strtoul(optarg, NULL, 10); break;
         default: return 2;
         }
     }

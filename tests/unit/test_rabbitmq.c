@@ -158,7 +158,7 @@ static void wrong_templates_are_refused(void **unused)
     memset(long_text, 'x', 256);
     long_text[256] = '\0';
     for (int i = 0; i < 33; i++)
-        strcat(many, "{app}");
+        memcpy(many + 5 * i, "{app}", sizeof "{app}");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct template template = { .count = 99 };
         struct fault fault;
