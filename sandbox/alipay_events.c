@@ -108,8 +108,11 @@ const char *alipay_event_refund(struct sandbox *sandbox, struct trade *trade, in
         return "only a paid trade can be refunded";
     if (fen > trade->total_fen - trade->refunded_fen)
         return "that is more than what is left of the payment";
-    trade->refunded_fen += fen;
+    if (out_request_no && trade_refund(trade, out_request_no))
+        return "the trade has a refund of that out_request_no";
     trade->refunded_ms = clock_now_ms();
+    refund_end(trades_add_refund(sandbox->trades, trade, out_request_no, fen, trade->refunded_ms), REFUND_SUCCESS,
+               trade->refunded_ms);
     if (trade->refunded_fen == trade->total_fen) {
         trade->status = TRADE_CLOSED;
         trade->closed_ms = trade->refunded_ms;

@@ -35,15 +35,38 @@ static const char *product_text(enum trade_product product)
     return texts[product];
 }
 
+static json_t *describe_refund(const struct refund *refund)
+{
+    static const char *const texts[] = {[REFUND_PROCESSING] = "PROCESSING",
+                                        [REFUND_SUCCESS] = "SUCCESS",
+                                        [REFUND_CLOSED] = "CLOSED",
+                                        [REFUND_CHANGE] = "CHANGE"};
+    char *amount = money_text(refund->fen);
+    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:s?,s:s?,s:I}", "refund_no", refund->refund_no, "refund_id", refund->refund_id,
+                             "status", texts[refund->status], "amount", amount, "reason", refund->reason, "notify_url",
+                             refund->notify_url, "done_ms", (json_int_t)refund->done_ms);
+    free(amount);
+    return json;
+}
+
+static json_t *describe_refunds(const struct trade *trade)
+{
+    json_t *list = json_array();
+    for (const struct refund *refund = trade->refunds; refund; refund = refund->next)
+        json_array_append_new(list, describe_refund(refund));
+    return list;
+}
+
 static json_t *describe(const struct trade *trade)
 {
     char *total = money_text(trade->total_fen), *refunded = money_text(trade->refunded_fen);
-    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:I,s:I}", "pay_no", trade->pay_no, "trade_no",
+    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:o}", "pay_no", trade->pay_no, "trade_no",
                              trade->trade_no, "product", product_text(trade->product), "status",
                              alipay_status_text(trade->status), "subject", trade->subject, "total_amount", total,
                              "refunded_amount", refunded, "body", trade->body, "passback_params", trade->passback_params,
                              "notify_url", trade->notify_url, "return_url", trade->return_url, "paid_ms",
-                             (json_int_t)trade->paid_ms, "expires_ms", (json_int_t)trade->expires_ms);
+                             (json_int_t)trade->paid_ms, "expires_ms", (json_int_t)trade->expires_ms, "refunds",
+                             describe_refunds(trade));
     free(total);
     free(refunded);
     return json;

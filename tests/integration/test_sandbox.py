@@ -420,9 +420,13 @@ def test_refunds_from_the_console(sandbox, merchant, receiver):
     assert part["notify_id"] != paid["notify_id"]
     with pytest.raises(requests.HTTPError):
         sandbox.refund(pay_no, amount="80.01")
+    with pytest.raises(requests.HTTPError):
+        sandbox.refund(pay_no, amount="0.01", out_request_no="R1")
     sandbox.refund(pay_no)
     rest = merchant.check_notice(receiver.next())
     assert (rest["trade_status"], rest["refund_fee"], rest["out_biz_no"]) == ("TRADE_CLOSED", "88.80", rest["trade_no"])
+    assert [(refund["amount"], refund["status"]) for refund in sandbox.trade(pay_no)["refunds"]] == \
+        [("8.80", "SUCCESS"), ("80.00", "SUCCESS")]
     assert "gmt_close" in rest and "gmt_payment" in rest
 
 
