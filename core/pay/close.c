@@ -24,6 +24,7 @@ struct closing {
     const struct order *order;
     const struct pay_record *record;
     int attempts;
+    bool background;
     bool asked_to_close; /* the provider was told; this is the second query */
     bool agreed;         /* and said yes */
     struct arena *arena;
@@ -99,6 +100,18 @@ static void not_found(struct closing *closing)
 
 static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err);
 
+static struct provider_ask ask_for(const struct closing *closing, enum pn_operation operation)
+{
+    return (struct provider_ask){ .order = closing->order, .record = closing->record, .operation = operation,
+                                  .background = closing->background };
+}
+
+static void inquire(struct closing *closing)
+{
+    struct provider_ask ask = ask_for(closing, PN_QUERY);
+    provider_inquire(closing->pay, &ask, closing->arena, inquired, closing);
+}
+
 static void told_to_close(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err)
 {
     struct closing *closing = arg;
@@ -106,7 +119,7 @@ static void told_to_close(void *arg, enum rc rc, const struct pn_result *result,
     (void)err;
     closing->asked_to_close = true;
     closing->agreed = rc == RC_OK && result->state == PN_STATE_CLOSED;
-    provider_inquire(closing->pay, closing->order, closing->record, closing->arena, inquired, closing);
+    inquire(closing);
 }
 
 static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err)
@@ -123,10 +136,12 @@ static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome
         closing_end(closing, close_locally_tx);
     else if (state == PN_STATE_NOT_FOUND)
         not_found(closing);
-    else if (state == PN_STATE_UNPAID && !closing->asked_to_close)
-        provider_call(closing->pay, closing->order, closing->record, PN_CLOSE, NULL, closing->arena, told_to_close, closing);
-    else
+    else if (state == PN_STATE_UNPAID && !closing->asked_to_close) {
+        struct provider_ask ask = ask_for(closing, PN_CLOSE);
+        provider_call(closing->pay, &ask, closing->arena, told_to_close, closing);
+    } else {
         try_again(closing);
+    }
 }
 
 /* Made here and given to nobody: a form whose link was never opened. */
@@ -138,7 +153,7 @@ static bool never_shown(const struct pay *pay, const struct pay_record *record)
 }
 
 void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record, int attempts,
-                              struct arena *arena, record_closed done, void *arg)
+                              bool background, struct arena *arena, record_closed done, void *arg)
 {
     struct closing *closing = arena_alloc(arena, sizeof *closing);
     if (!closing) {
@@ -146,12 +161,13 @@ void record_close_at_provider(struct pay *pay, const struct order *order, const 
         return;
     }
     *closing = (struct closing){
-        .pay = pay, .order = order, .record = record, .attempts = attempts, .arena = arena, .done = done, .arg = arg,
+        .pay = pay, .order = order, .record = record, .attempts = attempts, .background = background, .arena = arena,
+        .done = done, .arg = arg,
     };
     if (never_shown(pay, record))
         closing_end(closing, close_locally_tx);
     else
-        provider_inquire(pay, order, record, arena, inquired, closing);
+        inquire(closing);
 }
 
 /* ------------------------------------------------------------------------------------------------ the order's end */
@@ -288,6 +304,6 @@ void pay_order_close(struct pay *pay, const struct caller *caller, int64_t order
     for (size_t i = 0; i < count; i++)
         request->arenas[i] = arena_new(0);
     for (size_t i = 0; i < count; i++)
-        record_close_at_provider(pay, &request->order, &request->open[i], 1, request->arenas[i], one_closed, request);
+        record_close_at_provider(pay, &request->order, &request->open[i], 1, false, request->arenas[i], one_closed, request);
     one_closed(request);
 }

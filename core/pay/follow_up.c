@@ -136,9 +136,10 @@ static void look_after(void *arg)
              (task->record.status == PAYMENT_CLOSED && task->order.status == ORDER_CLOSING))
         look_after_settled(task);
     else if (task->scheduled.close && task->record.status == PAYMENT_UNPAID)
-        record_close_at_provider(pay, &task->order, &task->record, task->scheduled.attempts, task->arena, closed, task);
+        record_close_at_provider(pay, &task->order, &task->record, task->scheduled.attempts, true, task->arena, closed, task);
     else
-        provider_inquire(pay, &task->order, &task->record, task->arena, inquired, task);
+        provider_inquire(pay, &(struct provider_ask){ .order = &task->order, .record = &task->record, .background = true },
+                         task->arena, inquired, task);
 }
 
 /* ------------------------------------------------------------------------------------------------ the thread */

@@ -14,6 +14,7 @@
 
 struct committer;
 struct follow_up;
+struct traffic;
 
 /* Read-only after pay_new; the parts have their own locks. */
 struct pay {
@@ -23,6 +24,7 @@ struct pay {
     struct links *links;
     struct committer *committer;
     struct follow_up *follow_up;
+    struct traffic *traffic; /* one for each of config->channels, in their order */
 };
 
 /* ---- committer.c */
@@ -57,18 +59,29 @@ void event_done(struct event_write *write, bool committed);
 
 /* ---- provider.c */
 
+/* What is asked of a provider. Copied by the call; what it points to lives as long as the arena. */
+struct provider_ask {
+    const struct order *order;
+    const struct pay_record *record;
+    enum pn_operation operation;
+    const char *client_ip; /* of the payer, when he is waiting; or NULL */
+    bool background;       /* nobody waits for it: it never takes the places that are kept for callers */
+};
+
 /* Asks a provider: request, the HTTP calls it wants, response. done runs once on a worker thread (or before
  * provider_call returns, when no call is needed). rc: RC_OK with a result (its state may still be UNKNOWN); RC_DECLINED;
  * RC_UNAVAILABLE (certainly nothing happened); RC_UNKNOWN; RC_BAD_INPUT; RC_INTERNAL. */
 typedef void (*provider_done)(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err);
-void provider_call(struct pay *pay, const struct order *order, const struct pay_record *record, enum pn_operation operation,
-                   const char *client_ip, struct arena *arena, provider_done done, void *arg);
+void provider_call(struct pay *pay, const struct provider_ask *ask, struct arena *arena, provider_done done, void *arg);
 
-/* provider_call(QUERY), then settles what was learned. state: what the provider said, UNKNOWN when it could not be
+/* How many background calls may begin now on this channel without waiting; at most one while it is held back because its
+ * provider does not answer. SIZE_MAX for a channel that is not configured: its calls end at once. Any thread. */
+size_t provider_room(struct pay *pay, const char *channel);
+
+/* provider_call(QUERY), whatever the ask's operation, then settles what was learned. state: what the provider said, UNKNOWN when it could not be
  * learned; outcome SETTLED_NOT when it was not settled. */
 typedef void (*inquiry_done)(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err);
-void provider_inquire(struct pay *pay, const struct order *order, const struct pay_record *record, struct arena *arena,
-                      inquiry_done done, void *arg);
+void provider_inquire(struct pay *pay, const struct provider_ask *ask, struct arena *arena, inquiry_done done, void *arg);
 
 /* ---- close.c */
 
@@ -76,7 +89,7 @@ void provider_inquire(struct pay *pay, const struct order *order, const struct p
  * open is asked for again later. done runs on a worker. */
 typedef void (*record_closed)(void *arg);
 void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record, int attempts,
-                              struct arena *arena, record_closed done, void *arg);
+                              bool background, struct arena *arena, record_closed done, void *arg);
 /* closing → closed with its event, when no record of the order is open any more. RC_OK whatever the order's state then. */
 enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err);
 

@@ -139,7 +139,8 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
     else if (opening->prepay.url)
         show(opening);
     else
-        provider_call(pay, &opening->page.order, &opening->page.record, PN_PREPAY, client_ip, arena, prepared, opening);
+        provider_call(pay, &(struct provider_ask){ .order = &opening->page.order, .record = &opening->page.record,
+                                                   .operation = PN_PREPAY, .client_ip = client_ip }, arena, prepared, opening);
 }
 
 enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, struct arena *arena, struct pay_record *ret_record,

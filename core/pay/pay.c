@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "pay/internal.h"
+#include "pay/traffic.h"
 
 enum rc pay_new(const struct pay_options *options, struct pay **ret_pay, struct error *err)
 {
@@ -15,7 +16,9 @@ enum rc pay_new(const struct pay_options *options, struct pay **ret_pay, struct 
     pay->options = *options;
     pay->config = options->config;
     pay->store = options->store;
-    enum rc rc = links_open(options->config->server.link_key_file, &pay->links, err);
+    enum rc rc = traffic_new(options->config, &pay->traffic, err);
+    if (rc == RC_OK)
+        rc = links_open(options->config->server.link_key_file, &pay->links, err);
     if (rc == RC_OK)
         rc = committer_new(pay, &pay->committer, err);
     if (rc == RC_OK)
@@ -47,5 +50,6 @@ void pay_free(struct pay *pay)
     follow_up_free(pay->follow_up);
     committer_free(pay->committer);
     links_free(pay->links);
+    traffic_free(pay->traffic);
     free(pay);
 }

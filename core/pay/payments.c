@@ -118,7 +118,8 @@ void pay_payment_get(struct pay *pay, const struct caller *caller, int64_t pay_n
     if (rc || !refresh)
         done(arg, rc, rc ? NULL : &reading->view, &err);
     else
-        provider_inquire(pay, &reading->view.order, &reading->view.record, arena, refreshed, reading);
+        provider_inquire(pay, &(struct provider_ask){ .order = &reading->view.order, .record = &reading->view.record }, arena,
+                         refreshed, reading);
 }
 
 struct list {

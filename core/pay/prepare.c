@@ -248,5 +248,6 @@ void pay_payment_create(struct pay *pay, const struct caller *caller, const stru
     else if (creation->resolved)
         finish_creation(creation);
     else
-        provider_call(pay, &creation->view.order, &creation->view.record, PN_PREPAY, NULL, arena, prepared, creation);
+        provider_call(pay, &(struct provider_ask){ .order = &creation->view.order, .record = &creation->view.record,
+                                                   .operation = PN_PREPAY }, arena, prepared, creation);
 }

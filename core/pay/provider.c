@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "pay/internal.h"
+#include "pay/traffic.h"
 #include "plugin/registry.h"
 
 enum { ROUNDS_MAX = 4 };
@@ -17,6 +18,8 @@ enum { ROUNDS_MAX = 4 };
 struct call {
     struct pay *pay;
     const struct config_channel *channel;
+    struct traffic *traffic;
+    bool background;
     struct arena *arena;
     struct pn_payment payment;
     provider_done done;
@@ -36,6 +39,7 @@ static struct pn_str str(const char *text)
 
 static void end(struct call *call, enum rc rc, const struct pn_result *result, const struct error *err)
 {
+    traffic_leave(call->traffic, call->background);
     call->done(call->arg, rc, result, call->round > 0, err);
 }
 
@@ -172,14 +176,15 @@ static const char *return_url_of(const struct order *order, const struct pay_rec
     return order->return_url;
 }
 
-static void fill_payment(struct call *call, const struct order *order, const struct pay_record *record,
-                         enum pn_operation operation, const char *client_ip)
+static void fill_payment(struct call *call, const struct provider_ask *ask)
 {
+    const struct order *order = ask->order;
+    const struct pay_record *record = ask->record;
     char digits[ID_TEXT_MAX];
     const char *public_url = call->pay->config->server.public_url;
     call->payment = (struct pn_payment){
         .size = sizeof call->payment,
-        .operation = operation,
+        .operation = ask->operation,
         .pay_no = str(arena_strdup(call->arena, id_format(record->pay_no, digits))),
         .product = str(record->product),
         .name = str(order->name),
@@ -191,25 +196,28 @@ static void fill_payment(struct call *call, const struct order *order, const str
         .return_url = str(return_url_of(order, record, call->arena)),
         .created_at_ms = record->created_at,
         .expires_at_ms = record->expires_at,
-        .params = params_of(record, client_ip, call->arena),
+        .params = params_of(record, ask->client_ip, call->arena),
         .refunded_minor = record->refunded_minor,
     };
 }
 
-void provider_call(struct pay *pay, const struct order *order, const struct pay_record *record, enum pn_operation operation,
-                   const char *client_ip, struct arena *arena, provider_done done, void *arg)
+void provider_call(struct pay *pay, const struct provider_ask *ask, struct arena *arena, provider_done done, void *arg)
 {
     struct error err = { 0 };
-    const struct config_channel *channel = config_channel_find(pay->config, record->channel);
+    const struct config_channel *channel = config_channel_find(pay->config, ask->record->channel);
     struct call *call = arena_alloc(arena, sizeof *call);
     if (!channel || !call) {
         enum rc rc = channel ? RC_NOMEM : RC_CONFLICT;
-        error_set(&err, rc, channel ? "out of memory" : "channel \"%s\" is not configured any more", record->channel);
+        error_set(&err, rc, channel ? "out of memory" : "channel \"%s\" is not configured any more", ask->record->channel);
         done(arg, rc, NULL, false, &err);
         return;
     }
-    *call = (struct call){ .pay = pay, .channel = channel, .arena = arena, .done = done, .arg = arg };
-    fill_payment(call, order, record, operation, client_ip);
+    *call = (struct call){
+        .pay = pay, .channel = channel, .traffic = traffic_of(pay, channel), .background = ask->background, .arena = arena,
+        .done = done, .arg = arg,
+    };
+    fill_payment(call, ask);
+    traffic_enter(call->traffic, call->background);
 
     struct pn_step step = { .size = sizeof step };
     call_begin(&call->plugin_call, arena, channel->name);
@@ -274,9 +282,10 @@ static void inquiry_answered(void *arg, enum rc rc, const struct pn_result *resu
         inquiry->done(inquiry->arg, inquiry->state, SETTLED_NOT, &failure);
 }
 
-void provider_inquire(struct pay *pay, const struct order *order, const struct pay_record *record, struct arena *arena,
-                      inquiry_done done, void *arg)
+void provider_inquire(struct pay *pay, const struct provider_ask *ask, struct arena *arena, inquiry_done done, void *arg)
 {
+    struct provider_ask query = *ask;
+    query.operation = PN_QUERY;
     struct inquiry *inquiry = arena_alloc(arena, sizeof *inquiry);
     if (!inquiry) {
         struct error err = { 0 };
@@ -284,7 +293,7 @@ void provider_inquire(struct pay *pay, const struct order *order, const struct p
         done(arg, PN_STATE_UNKNOWN, SETTLED_NOT, &err);
         return;
     }
-    *inquiry = (struct inquiry){ .pay = pay, .channel = record->channel, .pay_no = record->pay_no, .done = done,
-                                 .arg = arg };
-    provider_call(pay, order, record, PN_QUERY, NULL, arena, inquiry_answered, inquiry);
+    *inquiry = (struct inquiry){ .pay = pay, .channel = ask->record->channel, .pay_no = ask->record->pay_no,
+                                 .done = done, .arg = arg };
+    provider_call(pay, &query, arena, inquiry_answered, inquiry);
 }
