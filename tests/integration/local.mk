@@ -19,6 +19,7 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
 	tests/integration/conftest.py \
+	tests/integration/freezing.py \
 	tests/integration/merchant.py \
 	tests/integration/messages.py \
 	tests/integration/notices.py \

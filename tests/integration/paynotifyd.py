@@ -10,6 +10,7 @@ import time
 
 import requests
 
+from freezing import freeze, thaw
 from waiting import wait_for
 
 BUILD = os.environ.get("PN_BUILDDIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -172,10 +173,10 @@ class Paynotifyd:
         return self.start()
 
     def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process.pid)
 
     def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
+        thaw(self.process.pid)
 
     def end(self):
         """At the end of a test, however it went. A server that is still there must stop in order."""

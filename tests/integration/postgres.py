@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+from freezing import freeze, thaw
+
 DATABASE = "paynotify"
 
 
@@ -166,11 +168,11 @@ class Postgres:
 
     def freeze(self):
         """Stops every process; a second pass catches a child that was being made."""
-        self._signal(signal.SIGSTOP)
-        self._signal(signal.SIGSTOP)
+        freeze(*self.pids())
+        freeze(*self.pids())
 
     def thaw(self):
-        self._signal(signal.SIGCONT)
+        thaw(*self.pids())
 
     def _wait_gone(self, pids):
         deadline = time.monotonic() + 30
@@ -202,7 +204,7 @@ class Postgres:
             pid = None
         if pid is not None:
             try:
-                self._signal(signal.SIGCONT)
+                thaw(*self.pids())
                 os.kill(pid, signal.SIGINT)  # fast shutdown
             except ProcessLookupError:
                 pass

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+from freezing import freeze, thaw
+
 SCRIPTS = "/usr/lib/rabbitmq/bin"
 
 
@@ -161,10 +163,10 @@ class RabbitMQ:
         self._end(signal.SIGKILL)
 
     def freeze(self):
-        os.kill(self._must_run(), signal.SIGSTOP)
+        freeze(self._must_run())
 
     def thaw(self):
-        os.kill(self._must_run(), signal.SIGCONT)
+        thaw(self._must_run())
 
     def ctl(self, *args, timeout=60):
         """rabbitmqctl for this node. Returns its output."""
