@@ -11,6 +11,7 @@
 
 #include "faults.h"
 #include "form.h"
+#include "provider.h"
 #include "sandbox.h"
 #include "server.h"
 #include "trades.h"
@@ -44,9 +45,6 @@ struct reply alipay_show_trade(struct sandbox *sandbox, const char *trade_no);
 struct reply alipay_show_refusal(const json_t *node);
 
 /* ---- alipay_events.c: called with the trades locked ---- */
-
-/* Whether the merchant is told: as Alipay does by default for the product, or as a test wants it. */
-enum announce { ANNOUNCE_DEFAULT, ANNOUNCE_YES, ANNOUNCE_NO };
 
 /* The trade, closed first when its time is over. NULL: there is none. */
 struct trade *alipay_find(struct sandbox *sandbox, const char *pay_no);

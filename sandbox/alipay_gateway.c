@@ -157,8 +157,10 @@ static struct reply signed_answer(const struct sandbox *sandbox, const char *met
     change_node(node, plan->change);
     char *name = node_name(method), *text = node_text(node);
     char *sign = alipay_sign(sandbox->keys, text, plan);
-    if (plan->tamper) {
-        change_node(node, plan->tamper);
+    json_t *tampering = fault_tampering(plan, "total_amount", "0.01");
+    if (tampering) {
+        change_node(node, tampering);
+        json_decref(tampering);
         free(text);
         text = node_text(node);
     }
@@ -191,9 +193,12 @@ static struct reply broken_reply(const struct fault_plan *plan)
     return reply_text(200, "text/html; charset=utf-8", text_copy("<!DOCTYPE html>\n<title>busy</title><p>The system is busy.\n"));
 }
 
-static json_t *unavailable(void)
+/* What a fault puts in the place of an answer; NULL: there is no such fault. */
+static json_t *refused_by(const struct fault_plan *plan)
 {
-    return alipay_refusal("20000", "isp.unknow-error", "the system is busy");
+    if (plan->unavailable)
+        return alipay_refusal("20000", "isp.unknow-error", "the system is busy");
+    return plan->code ? alipay_refusal("40004", plan->code, "a fault was asked for") : NULL;
 }
 
 /* ---------------------------------------------------------------------------------------------- a call */
@@ -220,12 +225,14 @@ static struct reply open_in_browser(const struct alipay_call *call, const struct
 static struct reply answer_server(const struct alipay_call *call, const struct method *method, json_t *refusal,
                                   const struct fault_plan *plan)
 {
-    json_t *node = refusal;
-    if (!node)
-        node = plan->unavailable && !plan->after ? unavailable() : method->answer(call);
-    if (plan->unavailable && plan->after) {
+    json_t *node = refusal, *fault = refused_by(plan);
+    if (!node && (!fault || plan->after))
+        node = method->answer(call);
+    if (fault && (!refusal || plan->after)) {
         json_decref(node);
-        node = unavailable();
+        node = fault;
+    } else {
+        json_decref(fault);
     }
     log_call(method, call, node);
     /* The gateway's own refusals of calls that belong to no application or method of its carry no signature. */

@@ -40,7 +40,9 @@ char *alipay_sign_notice(struct keys *keys, struct params *fields, const struct 
     char *sign = alipay_sign(keys, text, plan);
     params_set(fields, "sign_type", "RSA2");
     params_set(fields, "sign", sign);
-    alipay_change_fields(fields, plan->tamper);
+    json_t *tampering = fault_tampering(plan, "total_amount", "0.01");
+    alipay_change_fields(fields, tampering);
+    json_decref(tampering);
     free(text);
     free(sign);
     return params_encode(fields);

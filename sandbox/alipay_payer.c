@@ -6,47 +6,10 @@
 #include <string.h>
 
 #include "alipay.h"
+#include "page.h"
 #include "text.h"
 
-#define HTML_TYPE "text/html; charset=utf-8"
 #define BODY_LIMIT 4096
-
-struct page {
-    FILE *out;
-    char *text;
-    size_t length;
-};
-
-static struct page *begin_page(const char *title)
-{
-    struct page *page = need(calloc(1, sizeof *page));
-    page->out = need(open_memstream(&page->text, &page->length));
-    fprintf(page->out,
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>\n"
-            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-            "<style>body{font:16px sans-serif;max-width:26em;margin:2em auto;padding:0 1em}"
-            ".note{background:#fe9;padding:.5em}.amount{font-size:2em}"
-            "button{font-size:1.1em;padding:.5em 1.5em;margin:.3em 0}</style></head>\n<body>\n"
-            "<p class=\"note\">paynotify-sandbox: this is not Alipay, and no money moves.</p>\n<h1>%s</h1>\n",
-            title, title);
-    return page;
-}
-
-static struct reply end_page(struct page *page, unsigned status)
-{
-    fputs("</body></html>\n", page->out);
-    fclose(page->out);
-    struct reply reply = reply_text(status, HTML_TYPE, need(page->text));
-    free(page);
-    return reply;
-}
-
-static void write_row(FILE *out, const char *label, const char *text)
-{
-    fprintf(out, "<p>%s: ", label);
-    text_write_html(out, text);
-    fputs("</p>\n", out);
-}
 
 static void write_button(FILE *out, const char *action, const char *trade_no, const char *label)
 {
@@ -58,25 +21,25 @@ static void write_button(FILE *out, const char *action, const char *trade_no, co
 
 static struct reply no_trade(void)
 {
-    struct page *page = begin_page("No such trade");
-    return end_page(page, 404);
+    struct page *page = page_begin("Alipay", "No such trade");
+    return page_end(page, 404);
 }
 
 static struct reply show_locked(const struct trade *trade)
 {
     bool open = trade->status == TRADE_WAITING;
-    struct page *page = begin_page(open ? "Pay" : trade->paid_ms ? "Paid" : "Closed");
+    struct page *page = page_begin("Alipay", open ? "Pay" : trade->paid_ms ? "Paid" : "Closed");
     char *amount = money_text(trade->total_fen);
     fprintf(page->out, "<p class=\"amount\">&yen; %s</p>\n", amount);
-    write_row(page->out, "For", trade->subject);
-    write_row(page->out, "Order", trade->pay_no);
-    write_row(page->out, "State", alipay_status_text(trade->status));
+    page_row(page, "For", trade->subject);
+    page_row(page, "Order", trade->pay_no);
+    page_row(page, "State", alipay_status_text(trade->status));
     if (open) {
         write_button(page->out, "pay", trade->trade_no, "Pay");
         write_button(page->out, "cancel", trade->trade_no, "Cancel");
     }
     free(amount);
-    return end_page(page, 200);
+    return page_end(page, 200);
 }
 
 struct reply alipay_show_trade(struct sandbox *sandbox, const char *trade_no)
@@ -93,19 +56,12 @@ struct reply alipay_show_trade(struct sandbox *sandbox, const char *trade_no)
 struct reply alipay_show_refusal(const json_t *node)
 {
     static const char *const names[] = {"code", "msg", "sub_code", "sub_msg"};
-    struct page *page = begin_page("The gateway refuses this order");
+    struct page *page = page_begin("Alipay", "The gateway refuses this order");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *text = json_string_value(json_object_get(node, names[i]));
-        write_row(page->out, names[i], text ? text : "");
+        page_row(page, names[i], text ? text : "");
     }
-    return end_page(page, 400);
-}
-
-static struct reply go_to(char *url)
-{
-    struct reply reply = reply_text(303, "text/plain; charset=utf-8", text_copy("see there\n"));
-    reply.location = url;
-    return reply;
+    return page_end(page, 400);
 }
 
 /* The trade that a button's form names; NULL: none. */
@@ -127,7 +83,7 @@ static struct reply pay(struct sandbox *sandbox, const struct request *request)
     if (!trade)
         reply = no_trade();
     else if (!alipay_event_pay(sandbox, trade, ANNOUNCE_DEFAULT) && trade->return_url)
-        reply = go_to(alipay_return_url(sandbox, trade));
+        reply = page_redirect(alipay_return_url(sandbox, trade));
     else
         reply = show_locked(trade);
     trades_unlock(sandbox->trades);
@@ -142,7 +98,7 @@ static struct reply cancel(struct sandbox *sandbox, const struct request *reques
     if (!trade)
         reply = no_trade();
     else if (trade->quit_url)
-        reply = go_to(text_copy(trade->quit_url));
+        reply = page_redirect(text_copy(trade->quit_url));
     else
         reply = show_locked(trade); /* the payer may still change their mind */
     trades_unlock(sandbox->trades);
@@ -158,7 +114,7 @@ static struct reply qr(struct sandbox *sandbox, const struct request *request)
 static struct reply front(struct sandbox *sandbox, const struct request *request)
 {
     (void)request;
-    struct page *page = begin_page("Trades");
+    struct page *page = page_begin("Alipay", "Trades");
     trades_lock(sandbox->trades);
     for (const struct trade *trade = trades_first(sandbox->trades); trade; trade = trade->next) {
         char *amount = money_text(trade->total_fen);
@@ -167,7 +123,7 @@ static struct reply front(struct sandbox *sandbox, const struct request *request
         free(amount);
     }
     trades_unlock(sandbox->trades);
-    return end_page(page, 200);
+    return page_end(page, 200);
 }
 
 static const struct route routes[] = {

@@ -1,19 +1,24 @@
 /*
- * /control: lists trades with their notices, makes things happen to them, sets faults. Runs on the threads of the HTTP
- * server; no state of its own.
+ * /control: lists trades with their notices, makes things happen to them, sets faults. What belongs to one provider is behind
+ * struct provider. Runs on the threads of the HTTP server; no state of its own.
  */
 #include "control.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "alipay.h"
+#include "faults.h"
 #include "json.h"
 #include "notifier.h"
+#include "provider.h"
 #include "text.h"
+#include "trades.h"
 
 #define SMALL_BODY (64 * 1024)
 #define LARGE_BODY (16 * 1024 * 1024)
+
+static const struct provider *const providers[] = {&alipay_provider};
+#define PROVIDERS (sizeof providers / sizeof *providers)
 
 struct reply control_reply(unsigned status, json_t *json)
 {
@@ -28,12 +33,6 @@ struct reply control_refuse(unsigned status, const char *text)
 }
 
 /* ---------------------------------------------------------------------------------------------- trades */
-
-static const char *product_text(enum trade_product product)
-{
-    static const char *const texts[] = {[TRADE_WAP] = "wap", [TRADE_PAGE] = "page", [TRADE_PRECREATE] = "precreate"};
-    return texts[product];
-}
 
 static json_t *describe_refund(const struct refund *refund)
 {
@@ -57,12 +56,12 @@ static json_t *describe_refunds(const struct trade *trade)
     return list;
 }
 
-static json_t *describe(const struct trade *trade)
+static json_t *describe(const struct provider *provider, const struct trade *trade)
 {
     char *total = money_text(trade->total_fen), *refunded = money_text(trade->refunded_fen);
-    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:o}", "pay_no", trade->pay_no, "trade_no",
-                             trade->trade_no, "product", product_text(trade->product), "status",
-                             alipay_status_text(trade->status), "subject", trade->subject, "total_amount", total,
+    json_t *json = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:o}", "provider", provider->name, "pay_no", trade->pay_no, "trade_no",
+                             trade->trade_no, "product", provider->product(trade), "status",
+                             provider->status(trade), "subject", trade->subject, "total_amount", total,
                              "refunded_amount", refunded, "body", trade->body, "passback_params", trade->passback_params,
                              "notify_url", trade->notify_url, "return_url", trade->return_url, "paid_ms",
                              (json_int_t)trade->paid_ms, "expires_ms", (json_int_t)trade->expires_ms, "refunds",
@@ -76,131 +75,152 @@ static struct reply list_trades(struct sandbox *sandbox, const struct request *r
 {
     (void)request;
     json_t *list = json_array();
-    alipay_expire_all(sandbox);
-    trades_lock(sandbox->trades);
-    for (const struct trade *trade = trades_first(sandbox->trades); trade; trade = trade->next)
-        json_array_append_new(list, describe(trade));
-    trades_unlock(sandbox->trades);
+    for (size_t i = 0; i < PROVIDERS; i++) {
+        struct trades *trades = providers[i]->trades(sandbox);
+        providers[i]->expire_all(sandbox);
+        trades_lock(trades);
+        for (const struct trade *trade = trades_first(trades); trade; trade = trade->next)
+            json_array_append_new(list, describe(providers[i], trade));
+        trades_unlock(trades);
+    }
     return control_reply(200, json_pack("{s:o}", "trades", list));
+}
+
+/* The trade of that number with its book locked, and whose it is. NULL: there is none, and nothing is locked. */
+static struct trade *lock_trade(struct sandbox *sandbox, const char *number, const struct provider **ret_provider)
+{
+    for (size_t i = 0; i < PROVIDERS; i++) {
+        struct trades *trades = providers[i]->trades(sandbox);
+        trades_lock(trades);
+        struct trade *trade = providers[i]->find(sandbox, number);
+        *ret_provider = providers[i];
+        if (trade)
+            return trade;
+        trades_unlock(trades);
+    }
+    return NULL;
+}
+
+static struct refund *lock_refund(struct sandbox *sandbox, const char *refund_no, const struct provider **ret_provider)
+{
+    for (size_t i = 0; i < PROVIDERS; i++) {
+        struct trades *trades = providers[i]->trades(sandbox);
+        trades_lock(trades);
+        struct refund *refund = trades_find_refund(trades, refund_no);
+        *ret_provider = providers[i];
+        if (refund)
+            return refund;
+        trades_unlock(trades);
+    }
+    return NULL;
 }
 
 static struct reply show_trade(struct sandbox *sandbox, const struct request *request)
 {
-    trades_lock(sandbox->trades);
-    const struct trade *trade = alipay_find(sandbox, request->rest);
-    json_t *json = trade ? describe(trade) : NULL;
-    trades_unlock(sandbox->trades);
-    if (!json)
+    const struct provider *provider;
+    const struct trade *trade = lock_trade(sandbox, request->rest, &provider);
+    if (!trade)
         return control_refuse(404, "there is no such trade");
-    json_object_set_new(json, "notices", notifier_describe(sandbox->notifier, request->rest));
+    json_t *json = describe(provider, trade);
+    char *pay_no = text_copy(trade->pay_no);
+    trades_unlock(provider->trades(sandbox));
+    json_object_set_new(json, "notices", notifier_describe(sandbox->notifier, pay_no));
+    free(pay_no);
     return control_reply(200, json);
 }
 
 /* ---------------------------------------------------------------------------------------------- making things happen */
 
-/* What a body may say about an event. */
-struct wish {
-    enum announce announce;
-    int64_t fen; /* 0: not given */
-    const char *out_request_no, *notice_id;
-};
-
-static const char *do_pay(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    return alipay_event_pay(sandbox, trade, wish->announce);
-}
-
-static const char *do_close(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    return alipay_event_close(sandbox, trade, wish->announce);
-}
-
-static const char *do_expire(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    (void)wish;
-    return alipay_event_expire(sandbox, trade);
-}
-
-static const char *do_finish(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    return alipay_event_finish(sandbox, trade, wish->announce);
-}
-
-static const char *do_refund(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    int64_t fen = wish->fen ? wish->fen : trade->total_fen - trade->refunded_fen;
-    return alipay_event_refund(sandbox, trade, fen, wish->out_request_no, wish->announce);
-}
-
-static const char *do_tell(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    (void)wish;
-    return alipay_event_tell(sandbox, trade);
-}
-
-static const char *do_renotify(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
-{
-    return notifier_again(sandbox->notifier, trade->pay_no, wish->notice_id) ? NULL : "the trade has no such notice";
-}
-
-static const struct {
-    const char *name;
-    const char *(*act)(struct sandbox *sandbox, struct trade *trade, const struct wish *wish);
-} events[] = {
-    {"pay", do_pay},       {"close", do_close}, {"expire", do_expire},     {"finish", do_finish},
-    {"refund", do_refund}, {"notify", do_tell}, {"renotify", do_renotify},
-};
-
 /* False: it is no JSON object, or a member is wrong. */
 static bool parse_wish(const json_t *body, struct wish *ret_wish)
 {
-    static const char *const members[] = {"notify", "amount", "out_request_no", "notice_id", NULL};
+    static const char *const members[] = {"notify", "amount", "out_request_no", "out_refund_no", "notice_id", "notify_url", NULL};
     const json_t *notify = json_object_get(body, "notify");
-    const char *amount;
+    const char *amount, *request_no, *refund_no;
     struct wish wish = {.announce = !notify ? ANNOUNCE_DEFAULT : json_is_true(notify) ? ANNOUNCE_YES : ANNOUNCE_NO};
     if (!json_has_only(body, members) || (notify && !json_is_boolean(notify)) || !json_text(body, "amount", &amount) ||
-        !json_text(body, "out_request_no", &wish.out_request_no) || !json_text(body, "notice_id", &wish.notice_id))
+        !json_text(body, "out_request_no", &request_no) || !json_text(body, "out_refund_no", &refund_no) ||
+        !json_text(body, "notice_id", &wish.notice_id) || !json_text(body, "notify_url", &wish.notify_url))
         return false;
     if (amount && !money_parse(amount, &wish.fen))
         return false;
+    if (wish.notify_url && !text_is_url(wish.notify_url, 256))
+        return false;
+    wish.refund_no = refund_no ? refund_no : request_no;
     *ret_wish = wish;
     return true;
 }
 
-static struct reply act_on(struct sandbox *sandbox, const char *pay_no, const char *event, const struct wish *wish)
+static const char no_event[] = "there is no such event";
+
+static const char *act_on_trade(struct sandbox *sandbox, const struct provider *provider, struct trade *trade, const char *name,
+                                const struct wish *wish)
 {
-    const char *wrong = "there is no such event";
-    json_t *json = NULL;
-    trades_lock(sandbox->trades);
-    struct trade *trade = alipay_find(sandbox, pay_no);
-    for (size_t i = 0; trade && i < sizeof events / sizeof *events; i++)
-        if (strcmp(events[i].name, event) == 0)
-            wrong = events[i].act(sandbox, trade, wish);
-    if (trade && !wrong)
-        json = describe(trade);
-    trades_unlock(sandbox->trades);
+    if (strcmp(name, "renotify") == 0)
+        return notifier_again(sandbox->notifier, trade->pay_no, wish->notice_id) ? NULL : "the trade has no such notice";
+    for (const struct trade_event *event = provider->events; event->name; event++)
+        if (strcmp(event->name, name) == 0)
+            return event->act(sandbox, trade, wish);
+    return no_event;
+}
+
+static struct reply on_trade(struct sandbox *sandbox, const char *number, const char *name, const struct wish *wish)
+{
+    const struct provider *provider;
+    struct trade *trade = lock_trade(sandbox, number, &provider);
     if (!trade)
         return control_refuse(404, "there is no such trade");
+    const char *wrong = act_on_trade(sandbox, provider, trade, name, wish);
+    json_t *json = wrong ? NULL : describe(provider, trade);
+    trades_unlock(provider->trades(sandbox));
     return json ? control_reply(200, json) : control_refuse(409, wrong);
 }
 
-static struct reply act(struct sandbox *sandbox, const struct request *request)
+static struct reply on_refund(struct sandbox *sandbox, const char *refund_no, const char *name, const struct wish *wish)
 {
-    const char *slash = strchr(request->rest, '/');
+    const struct provider *provider;
+    struct refund *refund = lock_refund(sandbox, refund_no, &provider);
+    const char *wrong = no_event;
+    if (!refund)
+        return control_refuse(404, "there is no such refund");
+    for (const struct refund_event *event = provider->refund_events; event->name; event++)
+        if (strcmp(event->name, name) == 0)
+            wrong = event->act(sandbox, refund, wish);
+    json_t *json = wrong ? NULL : describe(provider, refund->trade);
+    trades_unlock(provider->trades(sandbox));
+    return json ? control_reply(200, json) : control_refuse(409, wrong);
+}
+
+/* NUMBER/EVENT, with a body that says how. */
+static struct reply act(struct sandbox *sandbox, const struct request *request,
+                        struct reply (*on)(struct sandbox *, const char *, const char *, const struct wish *))
+{
+    const char *slash = strrchr(request->rest, '/');
     if (!slash)
-        return control_refuse(404, "POST /control/trades/PAY_NO/EVENT");
+        return control_refuse(404, "POST /control/trades/PAY_NO/EVENT or /control/refunds/REFUND_NO/EVENT");
     json_t *body = request->body_length ? json_loadb(request->body, request->body_length, 0, NULL) : json_object();
     struct wish wish;
     struct reply reply;
     if (parse_wish(body, &wish)) {
-        char *pay_no = need(strndup(request->rest, (size_t)(slash - request->rest)));
-        reply = act_on(sandbox, pay_no, slash + 1, &wish);
-        free(pay_no);
+        char *number = need(strndup(request->rest, (size_t)(slash - request->rest)));
+        reply = on(sandbox, number, slash + 1, &wish);
+        free(number);
     } else {
-        reply = control_refuse(400, "the body is a JSON object: \"notify\" true or false, \"amount\", \"out_request_no\", \"notice_id\" text");
+        reply = control_refuse(400, "the body is a JSON object: \"notify\" true or false, \"amount\", \"out_request_no\" or "
+                                    "\"out_refund_no\", \"notice_id\", \"notify_url\" text");
     }
     json_decref(body);
     return reply;
+}
+
+static struct reply act_trade(struct sandbox *sandbox, const struct request *request)
+{
+    return act(sandbox, request, on_trade);
+}
+
+static struct reply act_refund(struct sandbox *sandbox, const struct request *request)
+{
+    return act(sandbox, request, on_refund);
 }
 
 /* ---------------------------------------------------------------------------------------------- faults */
@@ -242,7 +262,8 @@ static const struct route routes[] = {
     {"GET", "/control", SMALL_BODY, show_self},
     {"GET", "/control/trades", SMALL_BODY, list_trades},
     {"GET", "/control/trades/", SMALL_BODY, show_trade},
-    {"POST", "/control/trades/", SMALL_BODY, act},
+    {"POST", "/control/trades/", SMALL_BODY, act_trade},
+    {"POST", "/control/refunds/", SMALL_BODY, act_refund},
     {"GET", "/control/faults", SMALL_BODY, list_faults},
     {"POST", "/control/faults", SMALL_BODY, add_fault},
     {"DELETE", "/control/faults", SMALL_BODY, clear_faults},

@@ -12,7 +12,7 @@
 
 #define MOST_MS (INT64_C(24) * 3600 * 1000)
 
-enum kind { DELAY, DROP, STATUS, HTML, UNAVAILABLE, BAD_SIGNATURE, WRONG_KEY, CHANGE, TAMPER, DUPLICATE, REORDER };
+enum kind { DELAY, DROP, STATUS, HTML, UNAVAILABLE, FAIL, REFUSE, BAD_SIGNATURE, WRONG_KEY, CHANGE, TAMPER, DUPLICATE, REORDER };
 
 static const struct {
     const char *name;
@@ -23,6 +23,8 @@ static const struct {
     [STATUS] = {"status", true, false},
     [HTML] = {"html", true, false},
     [UNAVAILABLE] = {"unavailable", true, false},
+    [FAIL] = {"fail", true, false},
+    [REFUSE] = {"refuse", true, false},
     [BAD_SIGNATURE] = {"bad_signature", true, true},
     [WRONG_KEY] = {"wrong_key", true, true},
     [CHANGE] = {"change", true, true},
@@ -39,6 +41,7 @@ struct fault {
     enum fault_target target;
     enum kind kind;
     char *method, *pay_no; /* NULL: any */
+    char *code;            /* of a refusal */
     json_int_t left;       /* negative: until cleared */
     json_int_t amount;     /* ms, HTTP status or number of duplicates */
     bool after;
@@ -64,6 +67,7 @@ static void free_fault(struct fault *fault)
         return;
     free(fault->method);
     free(fault->pay_no);
+    free(fault->code);
     json_decref(fault->fields);
     free(fault);
 }
@@ -103,12 +107,22 @@ static const char *parse_amount(struct fault *fault, const json_t *wanted)
 static const char *parse_fields(struct fault *fault, const json_t *wanted)
 {
     json_t *fields = json_object_get(wanted, "fields");
-    if (!fields && fault->kind == TAMPER)
-        fault->fields = json_pack("{s:s}", "total_amount", "0.01");
-    else
-        fault->fields = json_deep_copy(fields);
+    if (!fields && fault->kind == TAMPER) {
+        fault->fields = json_object();
+        return NULL;
+    }
+    fault->fields = json_deep_copy(fields);
     if (!json_is_fields(fault->fields) || json_object_size(fault->fields) == 0)
         return "\"fields\" is an object of texts; null leaves a field out";
+    return NULL;
+}
+
+static const char *parse_code(struct fault *fault, const json_t *wanted)
+{
+    const char *code = json_string_value(json_object_get(wanted, "code"));
+    if (!code || code[0] == '\0')
+        return "to refuse takes a \"code\", as the provider calls it";
+    fault->code = text_copy(code);
     return NULL;
 }
 
@@ -131,9 +145,9 @@ static const char *parse_target(struct fault *fault, const json_t *wanted)
 static const char *parse_fault(struct fault *fault, const json_t *wanted)
 {
     static const char *const members[] = {"target", "kind", "count", "method", "pay_no", "after",
-                                          "ms",     "status", "times", "fields", NULL};
+                                          "ms",     "status", "times", "fields", "code",   NULL};
     if (!json_has_only(wanted, members))
-        return "a fault is a JSON object of target, kind, count, method, pay_no, after, ms, status, times, fields";
+        return "a fault is a JSON object of target, kind, count, method, pay_no, after, ms, status, times, fields, code";
     const char *wrong = parse_target(fault, wanted);
     if (wrong)
         return wrong;
@@ -155,7 +169,7 @@ static const char *parse_fault(struct fault *fault, const json_t *wanted)
         return parse_amount(fault, wanted);
     if (fault->kind == CHANGE || fault->kind == TAMPER)
         return parse_fields(fault, wanted);
-    return NULL;
+    return fault->kind == REFUSE ? parse_code(fault, wanted) : NULL;
 }
 
 const char *faults_add(struct faults *faults, const json_t *wanted, json_int_t *ret_id)
@@ -181,9 +195,9 @@ json_t *faults_describe(struct faults *faults)
     json_t *list = json_array();
     pthread_mutex_lock(&faults->lock);
     for (const struct fault *fault = faults->first; fault; fault = fault->next)
-        json_array_append_new(list, json_pack("{s:I,s:s,s:s,s:s?,s:s?,s:I,s:O?}", "id", fault->id, "target",
+        json_array_append_new(list, json_pack("{s:I,s:s,s:s,s:s?,s:s?,s:s?,s:I,s:O?}", "id", fault->id, "target",
                                               targets[fault->target], "kind", kinds[fault->kind].name, "method",
-                                              fault->method, "pay_no", fault->pay_no, "left", fault->left, "fields",
+                                              fault->method, "pay_no", fault->pay_no, "code", fault->code, "left", fault->left, "fields",
                                               fault->fields));
     pthread_mutex_unlock(&faults->lock);
     return list;
@@ -203,6 +217,8 @@ static void plan_in(struct fault_plan *plan, const struct fault *fault)
     case STATUS: plan->status = (int)fault->amount; break;
     case HTML: plan->html = true; break;
     case UNAVAILABLE: plan->unavailable = true; break;
+    case FAIL: plan->fail = true; break;
+    case REFUSE: plan->code = text_copy(fault->code); break;
     case BAD_SIGNATURE: plan->bad_signature = true; break;
     case WRONG_KEY: plan->wrong_key = true; break;
     case CHANGE: plan->change = json_incref(fault->fields); break;
@@ -243,7 +259,15 @@ struct fault_plan faults_take(struct faults *faults, enum fault_target target, c
 
 void fault_plan_free(struct fault_plan *plan)
 {
+    free(plan->code);
     json_decref(plan->change);
     json_decref(plan->tamper);
     *plan = (struct fault_plan){0};
+}
+
+json_t *fault_tampering(const struct fault_plan *plan, const char *amount_name, const char *amount)
+{
+    if (plan->tamper && json_object_size(plan->tamper) == 0)
+        return json_pack("{s:s}", amount_name, amount);
+    return plan->tamper ? json_incref(plan->tamper) : NULL;
 }

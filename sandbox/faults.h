@@ -17,17 +17,19 @@ enum fault_target { FAULT_GATEWAY, FAULT_NOTICE };
 struct fault_plan {
     int64_t delay_ms;
     bool drop;         /* gateway: close the connection; notice: do not send it */
-    bool after;        /* gateway: drop, status, html, unavailable happen after the work is done */
+    bool after;        /* gateway: drop, status, html, unavailable, fail, code happen after the work is done */
     int status;        /* gateway: this HTTP status */
     bool html;         /* gateway: a page instead of an answer */
-    bool unavailable;  /* gateway: code 20000 */
+    bool unavailable;  /* gateway: the provider's "system busy", signed */
+    bool fail;         /* gateway, WeChat Pay: return_code FAIL, unsigned */
+    char *code;        /* gateway: a refusal with this code, signed */
     bool bad_signature;
     bool wrong_key;
     int duplicates;    /* notice: so many more of it */
     bool hold;         /* notice: keep it back … */
     bool hold_is_last; /* … and let all that are kept go, the last first */
     json_t *change;    /* fields to replace (null: leave out) before signing */
-    json_t *tamper;    /* the same after signing */
+    json_t *tamper;    /* the same after signing; empty: the amount, as it is called there */
 };
 
 struct faults *faults_new(void);
@@ -41,5 +43,9 @@ void faults_clear(struct faults *faults);
 /* What goes wrong now; each fault that is used counts down. `method` and `pay_no` may be NULL. */
 struct fault_plan faults_take(struct faults *faults, enum fault_target target, const char *method, const char *pay_no);
 void fault_plan_free(struct fault_plan *plan);
+
+/* The fields to replace after signing: those of the plan, or when it names none the amount. NULL: no such fault. The caller
+ * drops the reference. */
+json_t *fault_tampering(const struct fault_plan *plan, const char *amount_name, const char *amount);
 
 #endif

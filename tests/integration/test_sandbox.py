@@ -624,6 +624,15 @@ def test_fault_unavailable_is_code_20000(sandbox, merchant, after):
     assert sandbox.trade(pay_no)["status"] == ("TRADE_CLOSED" if after else "WAIT_BUYER_PAY")
 
 
+@pytest.mark.parametrize("after, state", [(False, "WAIT_BUYER_PAY"), (True, "TRADE_CLOSED")])
+def test_a_refusal_by_wish_is_signed_and_takes_the_place_of_the_work(sandbox, merchant, after, state):
+    pay_no = open_wap(sandbox, merchant)
+    sandbox.fault("gateway", "refuse", method=CLOSE, code="ACQ.SYSTEM_ERROR", after=after)
+    refused = merchant.call(CLOSE, {"out_trade_no": pay_no})
+    assert (refused["code"], refused["sub_code"]) == ("40004", "ACQ.SYSTEM_ERROR")
+    assert sandbox.trade(pay_no)["status"] == state
+
+
 @pytest.mark.parametrize("kind", ["bad_signature", "wrong_key", "tamper"])
 def test_faults_that_break_an_answer_s_signature(sandbox, merchant, kind):
     pay_no = open_wap(sandbox, merchant)
