@@ -48,10 +48,20 @@ static void port_aborted(void *ctx, const struct outbox_row *rows, size_t row_co
 
 /* ------------------------------------------------------------------------------------------------ start and stop */
 
+/* The client keeps as many connections as the busiest channel may have. */
+static size_t calls_at_a_time(const struct config *config)
+{
+    int64_t most = 1;
+    for (size_t i = 0; i < config->channel_count; i++)
+        if (config->channels[i].max_in_flight > most)
+            most = config->channels[i].max_in_flight;
+    return (size_t)most;
+}
+
 static enum rc make_parts(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
-    struct client_options client = { .ca_file = config->server.ca_file };
+    struct client_options client = { .ca_file = config->server.ca_file, .per_label_max = calls_at_a_time(config) };
     enum rc rc = client_new(&client, &server->client, err);
     if (rc == RC_OK)
         rc = pool_new((size_t)config->server.workers, 4096, "pn-worker", &server->workers, err);

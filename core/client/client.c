@@ -1,8 +1,8 @@
 /*
  * The outbound HTTP client (client.h): one thread drives one libcurl multi handle. client_send only copies the request
  * and puts it into the inbox; everything else, `done` included, runs on the client's thread. Each label (a channel) has
- * at most so many requests in flight, so that one slow provider cannot take all sockets; the rest wait, and the waiting
- * counts towards their time-out.
+ * at most so many requests in flight, so that one slow provider cannot take all sockets; the rest wait, in two lines: what
+ * somebody waits for goes first and has places that background work cannot take. The waiting counts towards the time-out.
  */
 #include "config.h"
 
@@ -36,6 +36,11 @@ struct client {
     size_t spare_count;
 };
 
+size_t client_background_max(size_t in_flight_max)
+{
+    return in_flight_max > 1 ? in_flight_max - (in_flight_max + 3) / 4 : 1;
+}
+
 /* ---- labels */
 
 static struct metric *label_metric(struct metric *(*make)(const char *, const char *, const char *), const char *name,
@@ -57,7 +62,8 @@ static struct label *label_find(struct client *client, const char *name)
     struct label *label = calloc(1, sizeof *label);
     if (!label || !(label->name = strdup(name)))
         abort(); /* a few per process, at its beginning */
-    label->waiting_tail = &label->waiting;
+    for (int background = 0; background < 2; background++)
+        label->waiting[background].tail = &label->waiting[background].first;
     label->calls = label_metric(metric_counter, "paynotify_client_calls_total", name, "Calls to providers that ended.");
     label->errors = label_metric(metric_counter, "paynotify_client_errors_total", name, "Calls to providers without an answer.");
     label->latency_us = label_metric(metric_counter, "paynotify_client_call_microseconds_total", name,
@@ -121,7 +127,8 @@ static void link_in(struct client *client, struct transfer *transfer)
     if (client->in_flight)
         client->in_flight->prev = transfer;
     client->in_flight = transfer;
-    metric_set(transfer->label->in_flight_gauge, (int64_t)++transfer->label->in_flight);
+    transfer->label->in_flight[transfer->background]++;
+    metric_add(transfer->label->in_flight_gauge, 1);
 }
 
 static void link_out(struct client *client, struct transfer *transfer)
@@ -132,7 +139,8 @@ static void link_out(struct client *client, struct transfer *transfer)
         client->in_flight = transfer->next;
     if (transfer->next)
         transfer->next->prev = transfer->prev;
-    metric_set(transfer->label->in_flight_gauge, (int64_t)--transfer->label->in_flight);
+    transfer->label->in_flight[transfer->background]--;
+    metric_add(transfer->label->in_flight_gauge, -1);
 }
 
 /* Gives the transfer's next try to libcurl. False when libcurl takes no more. */
@@ -144,6 +152,10 @@ static bool launch(struct client *client, struct transfer *transfer)
 
 static void start(struct client *client, struct transfer *transfer)
 {
+    if (transfer->may_send && !transfer->may_send(transfer->arg)) {
+        report_unsent(transfer, "held back, because the other side does not answer");
+        return;
+    }
     transfer->easy = easy_take(client);
     if (!transfer->easy || !launch(client, transfer)) {
         easy_give(client, transfer->easy);
@@ -153,30 +165,44 @@ static void start(struct client *client, struct transfer *transfer)
     link_in(client, transfer);
 }
 
-static void admit(struct client *client, struct transfer *transfer)
+/* Whether the label has a place for one more; a quarter of them is kept from background work. */
+static bool has_place(const struct label *label, bool background)
 {
-    transfer->label = label_find(client, transfer->label_name);
-    if (transfer->refused) {
-        report_unsent(transfer, transfer->refused);
-    } else if (transfer->label->in_flight < client->per_label_max && !transfer->label->waiting) {
-        start(client, transfer);
-    } else {
-        transfer->next = NULL;
-        *transfer->label->waiting_tail = transfer;
-        transfer->label->waiting_tail = &transfer->next;
-        if (transfer->label->waiting == transfer || transfer->deadline_ms < transfer->label->next_expiry)
-            transfer->label->next_expiry = transfer->deadline_ms;
-        metric_add(transfer->label->waiting_gauge, 1);
-    }
+    size_t taken = label->in_flight[0] + label->in_flight[1];
+    return taken < label->in_flight_max &&
+           (!background || label->in_flight[1] < client_background_max(label->in_flight_max));
 }
 
-static struct transfer *waiting_take(struct label *label)
+static void wait_in_line(struct waiting *waiting, struct transfer *transfer)
 {
-    struct transfer *transfer = label->waiting;
-    label->waiting = transfer->next;
-    if (!label->waiting)
-        label->waiting_tail = &label->waiting;
-    metric_add(label->waiting_gauge, -1);
+    if (!waiting->first || transfer->start_by_ms < waiting->next_expiry)
+        waiting->next_expiry = transfer->start_by_ms;
+    transfer->next = NULL;
+    *waiting->tail = transfer;
+    waiting->tail = &transfer->next;
+    metric_add(transfer->label->waiting_gauge, 1);
+}
+
+static void admit(struct client *client, struct transfer *transfer)
+{
+    struct label *label = transfer->label = label_find(client, transfer->label_name);
+    struct waiting *waiting = &label->waiting[transfer->background];
+    label->in_flight_max = transfer->in_flight_max ? transfer->in_flight_max : client->per_label_max;
+    if (transfer->refused)
+        report_unsent(transfer, transfer->refused);
+    else if (!waiting->first && has_place(label, transfer->background))
+        start(client, transfer);
+    else
+        wait_in_line(waiting, transfer);
+}
+
+static struct transfer *waiting_take(struct waiting *waiting)
+{
+    struct transfer *transfer = waiting->first;
+    waiting->first = transfer->next;
+    if (!waiting->first)
+        waiting->tail = &waiting->first;
+    metric_add(transfer->label->waiting_gauge, -1);
     return transfer;
 }
 
@@ -225,43 +251,54 @@ static struct transfer *take_inbox(struct client *client, bool *ret_stopping)
     return first;
 }
 
-/* Takes out of a label's queue whoever waited too long, anywhere in it, for time-outs differ per request. */
-static void expire_waiting(struct label *label, int64_t now)
+/* Takes out of a queue whoever waited too long, anywhere in it, for time-outs differ per request. */
+static void expire_waiting(struct waiting *waiting, int64_t now)
 {
-    struct transfer *expired = NULL, **link = &label->waiting;
-    label->waiting_tail = &label->waiting;
-    label->next_expiry = INT64_MAX;
+    struct transfer *expired = NULL, **link = &waiting->first;
+    waiting->tail = &waiting->first;
+    waiting->next_expiry = INT64_MAX;
     for (struct transfer *transfer; (transfer = *link);) {
-        if (transfer->deadline_ms <= now) {
+        if (transfer->start_by_ms <= now) {
             *link = transfer->next;
             transfer->next = expired;
             expired = transfer;
-            metric_add(label->waiting_gauge, -1);
+            metric_add(transfer->label->waiting_gauge, -1);
             continue;
         }
-        label->next_expiry = transfer->deadline_ms < label->next_expiry ? transfer->deadline_ms : label->next_expiry;
+        if (transfer->start_by_ms < waiting->next_expiry)
+            waiting->next_expiry = transfer->start_by_ms;
         link = &transfer->next;
-        label->waiting_tail = link;
+        waiting->tail = link;
     }
     for (struct transfer *next; expired; expired = next) {
         next = expired->next;
-        report_unsent(expired, "timed out waiting for a free connection slot");
+        report_unsent(expired, "too many calls are under way, and none ended in time");
     }
 }
 
-/* Gives free slots to those who wait; says how long the thread may sleep before one of them times out. */
+/* Gives free places to those who wait, callers first; the earliest time at which somebody's patience ends. */
+static int64_t serve_label(struct client *client, struct label *label, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    for (int background = 0; background < 2; background++) {
+        struct waiting *waiting = &label->waiting[background];
+        if (waiting->first && waiting->next_expiry <= now)
+            expire_waiting(waiting, now);
+        while (waiting->first && has_place(label, background))
+            start(client, waiting_take(waiting));
+        if (waiting->first && waiting->next_expiry < next)
+            next = waiting->next_expiry;
+    }
+    return next;
+}
+
+/* How long the thread may sleep before one of those who wait must be told. */
 static int serve_waiting(struct client *client)
 {
     int64_t now = mono_ms(), next = now + POLL_MAX_MS;
     for (struct label *label = client->labels; label; label = label->next) {
-        if (!label->waiting)
-            continue;
-        if (label->next_expiry <= now)
-            expire_waiting(label, now);
-        while (label->waiting && label->in_flight < client->per_label_max)
-            start(client, waiting_take(label));
-        if (label->waiting && label->next_expiry < next)
-            next = label->next_expiry;
+        int64_t at = serve_label(client, label, now);
+        next = at < next ? at : next;
     }
     return next > now ? (int)(next - now) : 0;
 }
@@ -275,8 +312,9 @@ static void end_everything(struct client *client)
         finish(client, transfer, CURLE_ABORTED_BY_CALLBACK);
     }
     for (struct label *label = client->labels; label; label = label->next)
-        while (label->waiting)
-            report_unsent(waiting_take(label), "the server is stopping");
+        for (int background = 0; background < 2; background++)
+            while (label->waiting[background].first)
+                report_unsent(waiting_take(&label->waiting[background]), "the server is stopping");
 }
 
 static void *client_main(void *arg)

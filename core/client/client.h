@@ -27,8 +27,11 @@ struct client_request {
     size_t header_count;
     const void *body;
     size_t body_len;
-    int64_t timeout_ms;
+    int64_t timeout_ms;      /* from client_send on; at most half of it is spent waiting for a place */
     int repeatable;
+    int background;          /* nobody waits for it: takes at most three quarters of the label's places, and the last turn */
+    size_t in_flight_max;    /* of the label; 0: the client's per_label_max */
+    int (*may_send)(void *arg); /* asked on the client's thread right before it leaves; 0: RC_UNAVAILABLE. NULL: it may */
     const void *client_cert, *client_key; /* PEM, presented over TLS; NULL: none */
     size_t client_cert_len, client_key_len;
 };
@@ -42,15 +45,19 @@ struct client_response {
     const char *body;
     size_t body_len;
     const char *detail; /* what went wrong, for the log; NULL with RC_OK */
+    int tried;          /* 0: it ended here, and its failure says nothing about the other side */
 };
 
 typedef void (*client_done)(void *arg, const struct client_response *response); /* valid during the call only */
 
 struct client_options {
     const char *ca_file;        /* NULL: the system's */
-    size_t per_label_max;       /* in flight at once per label; more wait; default 512 */
+    size_t per_label_max;       /* in flight at once per label, unless a request says otherwise; more wait; default 512 */
     size_t body_max;            /* default 1 MiB */
 };
+
+/* How many of a label's places background requests may take. */
+size_t client_background_max(size_t in_flight_max);
 
 enum rc client_new(const struct client_options *options, struct client **ret_client, struct error *err);
 

@@ -12,12 +12,18 @@
 #include "base/metrics.h"
 #include "client/client.h"
 
+/* Who wait for a place, oldest first. */
+struct waiting {
+    struct transfer *first, **tail;
+    int64_t next_expiry; /* nobody's time is up before */
+};
+
 struct label {
     struct label *next;
     char *name;
-    size_t in_flight;
-    struct transfer *waiting, **waiting_tail; /* oldest first */
-    int64_t next_expiry;                      /* no waiting one times out before */
+    size_t in_flight_max;
+    size_t in_flight[2];       /* by `background` */
+    struct waiting waiting[2]; /* the same */
     struct metric *calls, *errors, *latency_us, *in_flight_gauge, *waiting_gauge;
 };
 
@@ -34,9 +40,12 @@ struct transfer {
     struct curl_slist *header_lines;
     const char *body;
     size_t body_len;
-    bool repeatable;
+    bool repeatable, background;
+    size_t in_flight_max;
+    int (*may_send)(void *arg);
     struct curl_blob client_cert, client_key; /* without data: none */
     int64_t started_us, deadline_ms; /* monotonic; the clock runs from client_send, waiting included */
+    int64_t start_by_ms;             /* later there would be too little time left for an answer */
     const char *refused;             /* found wrong before it was sent: never goes out */
 
     /* where it is */

@@ -75,6 +75,9 @@ static const char *copy_request(struct transfer *transfer, const struct client_r
     transfer->body = request->body ? arena_dup(transfer->arena, request->body, request->body_len) : NULL;
     transfer->body_len = request->body ? request->body_len : 0;
     transfer->repeatable = request->repeatable != 0;
+    transfer->background = request->background != 0;
+    transfer->in_flight_max = request->in_flight_max;
+    transfer->may_send = request->may_send;
     const char **urls = arena_alloc(transfer->arena, request->url_count * sizeof *urls);
     if (!transfer->label_name || !transfer->method || !urls || (request->body && !transfer->body) ||
         !copy_pem(transfer, request->client_cert, request->client_cert_len, &transfer->client_cert) ||
@@ -104,6 +107,7 @@ struct transfer *transfer_new(const struct client_request *request, size_t body_
     transfer->body_max = body_max;
     transfer->started_us = mono_us();
     transfer->deadline_ms = mono_ms() + request->timeout_ms;
+    transfer->start_by_ms = transfer->deadline_ms - request->timeout_ms / 2;
     transfer->label_name = "none";
     transfer->refused = copy_request(transfer, request);
     return transfer;
@@ -312,7 +316,7 @@ bool transfer_again(struct transfer *transfer, CURLcode code)
 
 void transfer_result(struct transfer *transfer, CURLcode code, struct client_response *ret_response)
 {
-    *ret_response = (struct client_response){ .rc = RC_OK };
+    *ret_response = (struct client_response){ .rc = RC_OK, .tried = 1 };
     if (code == CURLE_OK) {
         curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &ret_response->status);
         ret_response->headers = transfer->headers;

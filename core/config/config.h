@@ -31,6 +31,8 @@ struct config_channel {
     const char *name;
     struct channel *channel; /* registry.h; opened by config_load */
     int64_t timeout_ms;      /* of one call to the provider; default 10 s */
+    int64_t max_in_flight;   /* calls at a time; 512 */
+    int64_t breaker_failures, breaker_wait_ms; /* 10 in a row, 2 s */
 };
 
 enum event_format { FORMAT_MQMESSAGE, FORMAT_PROVIDER };

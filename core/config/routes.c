@@ -142,7 +142,11 @@ void load_channel(struct loading *loading, struct ini_section *section)
     channel->name = section->name;
     if (!taken.own || !taken.settings)
         return;
-    channel->timeout_ms = ((const struct channel_settings *) taken.own)->timeout;
+    const struct channel_settings *settings = taken.own;
+    channel->timeout_ms = settings->timeout;
+    channel->max_in_flight = settings->max_in_flight;
+    channel->breaker_failures = settings->breaker_failures;
+    channel->breaker_wait_ms = settings->breaker_wait;
     if (channel_open(taken.plugin, channel->name, taken.settings, &channel->channel, &err) != RC_OK)
         section_fault(&view, err.field[0] ? err.field : NULL, "%s", err.text);
 }

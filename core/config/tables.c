@@ -77,6 +77,12 @@ static const struct pn_option channel_options[] = {
     { AT(channel_settings, plugin), .type = PN_OPT_STRING, .flags = PN_OPT_REQUIRED, .help = "name of a channel plugin, or path of its file" },
     { AT(channel_settings, timeout), .type = PN_OPT_DURATION, .min = 100, .max = 2 * MINUTE, .default_text = "10s",
       .help = "for one call to the provider" },
+    { AT(channel_settings, max_in_flight), .type = PN_OPT_INTEGER, .min = 1, .max = 10000, .default_text = "512",
+      .help = "calls to the provider at a time; queries in the background use at most three quarters" },
+    { AT(channel_settings, breaker_failures), .type = PN_OPT_INTEGER, .min = 0, .max = 10000, .default_text = "10",
+      .help = "calls without an answer, in a row, after which further ones are held back; 0: never" },
+    { AT(channel_settings, breaker_wait), .type = PN_OPT_DURATION, .min = 100, .max = 10 * MINUTE, .default_text = "2s",
+      .help = "then, before the provider is tried again; doubles while it does not answer, up to a minute" },
 };
 
 static const struct pn_option sink_options[] = {

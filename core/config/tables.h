@@ -27,7 +27,7 @@ struct app_settings {
 
 struct channel_settings {
     struct pn_str plugin;
-    int64_t timeout;
+    int64_t timeout, max_in_flight, breaker_failures, breaker_wait;
 };
 
 struct sink_settings {

@@ -7,7 +7,7 @@
 #include "http/handlers.h"
 #include "http/reply.h"
 
-enum { SINKS_MAX = 64 };
+enum { SINKS_MAX = 64, CHANNELS_MAX = 64 };
 
 void ops_health(struct http_request *request)
 {
@@ -35,7 +35,25 @@ static json_t *show_sinks(struct outbox *outbox)
     return sinks;
 }
 
-/* A sink that is down makes nobody unready: its events wait in the books. */
+static json_t *show_channels(struct pay *pay)
+{
+    static const char *const states[] = { [CHANNEL_UP] = "up", [CHANNEL_TRYING] = "trying", [CHANNEL_HELD_BACK] = "held_back" };
+    struct channel_status status[CHANNELS_MAX];
+    size_t count = pay ? pay_channel_status(pay, status, CHANNELS_MAX) : 0;
+    json_t *channels = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_t *channel = json_object();
+        json_object_set_new(channel, "name", json_string(status[i].name));
+        json_object_set_new(channel, "state", json_string(states[status[i].state]));
+        if (status[i].reason[0])
+            json_object_set_new(channel, "reason", json_string(status[i].reason));
+        json_array_append_new(channels, channel);
+    }
+    return channels;
+}
+
+/* A sink that is down makes nobody unready: its events wait in the books. Nor does a provider: another server of ours
+ * would not reach it either, and the other channels work. */
 void ops_ready(struct http_request *request)
 {
     struct http_server *server = request->server;
@@ -50,6 +68,7 @@ void ops_ready(struct http_request *request)
     json_object_set_new(object, "ready", json_boolean(ready));
     json_object_set_new(object, "reasons", reasons);
     json_object_set_new(object, "sinks", show_sinks(server->options.outbox));
+    json_object_set_new(object, "channels", show_channels(server->options.pay));
     http_reply_json(request, ready ? 200 : 503, object);
 }
 

@@ -138,6 +138,17 @@ enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, 
 /* "https://…/pay/123?k=…" in the arena. */
 const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena);
 
+/* ---- how channels do, for operators; any thread */
+
+enum { CHANNEL_REASON_MAX = 160 };
+enum channel_state { CHANNEL_UP, CHANNEL_TRYING, CHANNEL_HELD_BACK };
+struct channel_status {
+    const char *name;
+    enum channel_state state;
+    char reason[CHANNEL_REASON_MAX]; /* why the last call failed; empty after an answer */
+};
+size_t pay_channel_status(struct pay *pay, struct channel_status *ret, size_t max);
+
 /* ---- notifications (settle.h has the machine) */
 
 enum settle_outcome {

@@ -26,6 +26,7 @@ struct call {
     void *arg;
     uint32_t round;
     struct pn_call plugin_call;
+    struct breaker_permit permit;
     /* the client's answer, copied for the worker */
     enum rc rc;
     const char *detail;
@@ -37,9 +38,17 @@ static struct pn_str str(const char *text)
     return (struct pn_str){ text, text ? strlen(text) : 0 };
 }
 
+static const char *outcome_of(enum rc rc, const struct pn_result *result)
+{
+    bool unknown = rc == RC_OK && result->state == PN_STATE_UNKNOWN && result->prepay_kind == PN_PREPAY_NONE;
+    return rc == RC_OK && !unknown ? "answered" : rc == RC_OK ? "unknown" : rc_name(rc);
+}
+
 static void end(struct call *call, enum rc rc, const struct pn_result *result, const struct error *err)
 {
     traffic_leave(call->traffic, call->background);
+    if (call->round > 0)
+        traffic_count(call->traffic, (enum pn_operation)call->payment.operation, outcome_of(rc, result));
     call->done(call->arg, rc, result, call->round > 0, err);
 }
 
@@ -72,7 +81,8 @@ static void on_answer(void *arg)
     struct call *call = arg;
     struct error err = { 0 };
     if (call->rc != RC_OK) {
-        enum rc rc = call->rc == RC_UNAVAILABLE ? RC_UNAVAILABLE : RC_UNKNOWN;
+        /* what an earlier round set off at the provider is not undone because a later one could not leave */
+        enum rc rc = call->rc == RC_UNAVAILABLE && call->round == 1 ? RC_UNAVAILABLE : RC_UNKNOWN;
         error_set(&err, rc, "%s: %s", call->channel->name, call->detail ? call->detail : "no answer");
         end(call, rc, NULL, &err);
         return;
@@ -83,10 +93,31 @@ static void on_answer(void *arg)
     go_on(call, rc, &step);
 }
 
+/* On the client's thread, right before the request leaves. */
+static int may_send(void *arg)
+{
+    struct call *call = arg;
+    call->permit = traffic_permit(call->traffic);
+    return call->permit.granted;
+}
+
+static void report(struct call *call, const struct client_response *response)
+{
+    if (!call->permit.granted)
+        return;
+    if (!response->tried)
+        traffic_unused(call->traffic, call->permit);
+    else if (response->rc == RC_OK)
+        traffic_answered(call->traffic);
+    else
+        traffic_failed(call->traffic, call->permit, response->detail);
+}
+
 /* On the client's thread: copies the answer, which is only valid now, and hands on. */
 static void on_response(void *arg, const struct client_response *response)
 {
     struct call *call = arg;
+    report(call, response);
     struct pn_kv *headers = arena_alloc(call->arena, (response->header_count + 1) * sizeof *headers);
     char *body = arena_dup(call->arena, response->body ? response->body : "", response->body_len);
     call->rc = headers && body ? response->rc : RC_UNKNOWN;
@@ -106,8 +137,20 @@ static const char *text_of(struct call *call, const struct pn_str *text)
     return arena_strndup(call->arena, text->len ? text->data : "", text->len);
 }
 
+static void hold_back(struct call *call)
+{
+    struct error err = { 0 };
+    enum rc rc = call->round == 0 ? RC_UNAVAILABLE : RC_UNKNOWN;
+    error_set(&err, rc, "%s: the provider does not answer; it will be asked again soon", call->channel->name);
+    end(call, rc, NULL, &err);
+}
+
 static void send_request(struct call *call, const struct pn_http_request *request)
 {
+    if (traffic_refuses(call->traffic)) {
+        hold_back(call);
+        return;
+    }
     const char **urls = arena_alloc(call->arena, (request->urls.count + 1) * sizeof *urls);
     struct client_header *headers = arena_alloc(call->arena, (request->headers.count + 1) * sizeof *headers);
     if (!urls || !headers) {
@@ -126,10 +169,12 @@ static void send_request(struct call *call, const struct pn_http_request *reques
         .body = request->body.data, .body_len = request->body.len,
         .timeout_ms = request->timeout_ms ? request->timeout_ms : call->channel->timeout_ms,
         .repeatable = (request->flags & PN_HTTP_REPEATABLE) != 0,
+        .background = call->background, .in_flight_max = (size_t)call->channel->max_in_flight, .may_send = may_send,
         .client_cert = request->client_certificate.data, .client_cert_len = request->client_certificate.len,
         .client_key = request->client_key.data, .client_key_len = request->client_key.len,
     };
     call->round++;
+    call->permit = (struct breaker_permit){ 0 };
     client_send(call->pay->options.client, &out, on_response, call);
 }
 

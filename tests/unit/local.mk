@@ -2,6 +2,11 @@ include tests/unit/alipay.mk
 include tests/unit/base.mk
 include tests/unit/wechat.mk
 
+unit_tests += tests/unit/test_breaker
+tests_unit_test_breaker_SOURCES = tests/unit/test_breaker.c
+tests_unit_test_breaker_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_breaker_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_settle
 tests_unit_test_settle_SOURCES = tests/unit/test_settle.c
 tests_unit_test_settle_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

@@ -24,6 +24,7 @@ struct outcome {
     long status;
     char *body, *headers, *detail;
     size_t body_len;
+    int tried;
     sem_t ready;
 };
 
@@ -47,6 +48,7 @@ static void on_done(void *arg, const struct client_response *response)
         buf_addf(&headers, "%s=%s\n", response->headers[i].name, response->headers[i].value);
     outcome->rc = response->rc;
     outcome->status = response->status;
+    outcome->tried = response->tried;
     outcome->body = strndup(response->body ? response->body : "", response->body_len);
     outcome->body_len = response->body_len;
     outcome->headers = strdup(buf_text(&headers));
@@ -235,6 +237,84 @@ static void a_label_has_at_most_so_many_in_flight_and_the_rest_wait(void **state
     assert_in_range(peer.open_max, 4, 5); /* the limit, and the other label's one */
 }
 
+static void background_work_leaves_places_for_callers(void **state)
+{
+    (void)state;
+    static struct outcome background[8];
+    const char *const held[] = { url(peer.port, "/hold") }, *const echo[] = { url(peer.port, "/echo") };
+    peer.open_max = 0;
+    peer.released = 0;
+    for (int i = 0; i < 8; i++) {
+        sem_init(&background[i].ready, 0, 0);
+        client_send(client, &(struct client_request){ .label = "shared", .method = "GET", .urls = held, .url_count = 1,
+                                                      .timeout_ms = 40000, .background = 1 }, on_done, &background[i]);
+    }
+    while (peer.open < 3)
+        usleep(1000);
+    for (int i = 0; i < 20; i++) /* behind eight, and yet at once: one of the four places is not theirs */
+        check(ask(&(struct client_request){ .label = "shared", .method = "GET", .urls = echo, .url_count = 1, .timeout_ms = 5000 }),
+              RC_OK, 200, "");
+    assert_in_range(peer.open_max, 3, 4);
+    peer.released = 1;
+    for (int i = 0; i < 8; i++) {
+        sem_wait(&background[i].ready);
+        check(background[i], RC_OK, 200, "held");
+    }
+}
+
+static void the_places_that_background_work_may_take(void **state)
+{
+    (void)state;
+    static const size_t cases[][2] = { { 1, 1 }, { 2, 1 }, { 3, 2 }, { 4, 3 }, { 5, 3 }, { 8, 6 }, { 512, 384 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(client_background_max(cases[i][0]), cases[i][1]);
+}
+
+static void a_request_brings_its_labels_limit_along(void **state)
+{
+    (void)state;
+    static struct outcome first, second;
+    const char *const urls[] = { url(peer.port, "/hold") };
+    struct client_request request = { .label = "narrow", .method = "GET", .urls = urls, .url_count = 1, .timeout_ms = 40000,
+                                      .in_flight_max = 1 };
+    peer.released = 0;
+    int before = peer.requests;
+    sem_init(&first.ready, 0, 0);
+    client_send(client, &request, on_done, &first);
+    while (peer.requests == before)
+        usleep(1000);
+    request.timeout_ms = 100;
+    second = ask(&request); /* no place for it in half of its time */
+    assert_int_equal(second.tried, 0);
+    check(second, RC_UNAVAILABLE, 0, "");
+    peer.released = 1;
+    sem_wait(&first.ready);
+    check(first, RC_OK, 200, "held");
+    assert_int_equal(peer.requests, before + 1);
+}
+
+static int never(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void what_is_held_back_never_leaves(void **state)
+{
+    (void)state;
+    const char *const urls[] = { url(peer.port, "/echo") };
+    int before = peer.requests;
+    struct outcome outcome = ask(&(struct client_request){ .label = "test", .method = "GET", .urls = urls, .url_count = 1,
+                                                           .timeout_ms = 5000, .may_send = never });
+    assert_int_equal(outcome.tried, 0);
+    check(outcome, RC_UNAVAILABLE, 0, "");
+    assert_int_equal(peer.requests, before);
+    const char *const closed[] = { url(peer_closed_port(), "/echo") };
+    outcome = get(closed, 1, 5000, 1);
+    assert_int_equal(outcome.tried, 1); /* this failure is the other side's */
+    check(outcome, RC_UNAVAILABLE, 0, "");
+}
+
 static void stopping_ends_what_is_in_flight_exactly_once(void **state)
 {
     (void)state;
@@ -311,6 +391,10 @@ int main(void)
         cmocka_unit_test(a_stale_connection_is_replaced_when_repeatable),
         cmocka_unit_test(what_may_not_be_sent_is_refused),
         cmocka_unit_test(a_label_has_at_most_so_many_in_flight_and_the_rest_wait),
+        cmocka_unit_test(background_work_leaves_places_for_callers),
+        cmocka_unit_test(the_places_that_background_work_may_take),
+        cmocka_unit_test(a_request_brings_its_labels_limit_along),
+        cmocka_unit_test(what_is_held_back_never_leaves),
         cmocka_unit_test(stopping_ends_what_is_in_flight_exactly_once),
         cmocka_unit_test(tls_is_verified_before_anything_is_sent),
     };
