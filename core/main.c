@@ -77,6 +77,7 @@ static enum rc make_parts(struct server *server, struct error *err)
     struct pay_options pay = {
         .config = config, .store = server->store, .client = server->client, .workers = server->workers,
         .events = { server->outbox, port_plan, port_committed, port_aborted },
+        .incarnation = node_incarnation(server->node),
     };
     return pay_new(&pay, &server->pay, err);
 }

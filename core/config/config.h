@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "config/ini.h"
 
-enum late_policy { LATE_HOLD, LATE_ACCEPT };
-enum duplicate_policy { DUPLICATE_HOLD };
+enum late_policy { LATE_HOLD, LATE_ACCEPT, LATE_REFUND };
+enum duplicate_policy { DUPLICATE_HOLD, DUPLICATE_REFUND };
 enum app_role { ROLE_APP, ROLE_OPERATOR };
 
 struct config_app {

@@ -62,12 +62,10 @@ void load_app(struct loading *loading, struct ini_section *section)
         take_key_hashes(&view, settings->key_sha256, app);
         app->role = is_word(settings->role, "operator") ? ROLE_OPERATOR : ROLE_APP;
         app->channels = names_of(loading, settings->channels, &app->channel_count);
-        app->late_payment = is_word(settings->late_payment, "accept") ? LATE_ACCEPT : LATE_HOLD;
-        app->duplicate_payment = DUPLICATE_HOLD;
-        if (is_word(settings->late_payment, "refund"))
-            section_fault(&view, "late_payment", "this version makes no refunds; use \"hold\" or \"accept\"");
-        if (is_word(settings->duplicate_payment, "refund"))
-            section_fault(&view, "duplicate_payment", "this version makes no refunds; use \"hold\"");
+        app->late_payment = is_word(settings->late_payment, "accept")   ? LATE_ACCEPT
+                            : is_word(settings->late_payment, "refund") ? LATE_REFUND
+                                                                        : LATE_HOLD;
+        app->duplicate_payment = is_word(settings->duplicate_payment, "refund") ? DUPLICATE_REFUND : DUPLICATE_HOLD;
     }
     loading->config->app_count++; /* with faults too, so that lists may name it */
 }

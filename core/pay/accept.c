@@ -29,11 +29,13 @@ static enum rc accept_tx(struct tx *tx, void *arg, struct error *err)
         rc = record_get(tx, acceptance->pay_no, acceptance->arena, &record, err);
     if (rc)
         return rc;
+    if (record.status == PAYMENT_PAID && order.status == ORDER_CLOSED && record.refunded_minor + record.refunding_minor > 0)
+        return error_set(err, RC_CONFLICT, "the payment is being refunded");
     if (record.status != PAYMENT_PAID || order.status != ORDER_CLOSED)
         return error_set(err, RC_CONFLICT, "only a late payment can be accepted: one that was paid after its order was closed");
 
     order.status = ORDER_PAID;
-    rc = event_make("payment.succeeded", &order, &record, NULL, acceptance->arena, &acceptance->write.event, err);
+    rc = event_make("payment.succeeded", &order, &record, NULL, NULL, acceptance->arena, &acceptance->write.event, err);
     if (rc == RC_OK)
         rc = order_set_accepted(tx, order.order_id, record.pay_no, record.paid_at, order.last_event, err);
     if (rc == RC_EXISTS)

@@ -4,10 +4,13 @@
  */
 #include "pay/batch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/ids.h"
 #include "base/log.h"
+
+enum { EVENTS_PER_ITEM = sizeof((struct effects *)0)->events / sizeof((struct effects *)0)->events[0] };
 
 /* What one transaction over a batch works on; rebuilt from scratch when the transaction runs again. */
 struct batch {
@@ -21,7 +24,12 @@ struct batch {
     struct settle_writes writes;
     struct event *events;
     struct audit *audits;
-    int64_t *follow_ups;
+    struct refund_book *books; /* of the records whose refunds were looked at */
+    struct refund **books_before;
+    size_t book_count;
+    struct schedule_entry *schedule;
+    size_t schedule_capacity;
+    struct tx *tx;
     bool planned;
 };
 
@@ -54,10 +62,10 @@ static struct order *find_order(const struct batch *batch, int64_t order_id)
     return low < batch->order_count && batch->orders[low].order_id == order_id ? &batch->orders[low] : NULL;
 }
 
-static enum late_policy late_policy_of(const struct pay *pay, const char *app)
+static struct policies policies_of(const struct pay *pay, const char *app)
 {
     const struct config_app *found = config_app_find(pay->config, app);
-    return found ? found->late_payment : LATE_HOLD;
+    return found ? (struct policies){ found->late_payment, found->duplicate_payment } : (struct policies){ LATE_HOLD, DUPLICATE_HOLD };
 }
 
 static enum rc add_audit(struct batch *batch, const struct item *item, const char *detail, struct error *err)
@@ -73,14 +81,91 @@ static enum rc add_audit(struct batch *batch, const struct item *item, const cha
     return RC_OK;
 }
 
-/* A record may get into the list more than once; the store's schedule keeps one row for it. */
-static void add_siblings(struct batch *batch, const struct order *order, const struct pay_record *paid)
+static enum rc add_schedule(struct batch *batch, int64_t subject, enum schedule_task task, const char *channel, struct error *err)
 {
-    for (size_t i = 0; i < batch->record_count; i++) {
+    struct settle_writes *writes = &batch->writes;
+    if (writes->schedule_count == batch->schedule_capacity) {
+        size_t capacity = batch->schedule_capacity * 2 + 16;
+        struct schedule_entry *grown = arena_alloc(batch->arena, capacity * sizeof *grown);
+        if (!grown)
+            return error_set(err, RC_NOMEM, "out of memory");
+        if (writes->schedule_count)
+            memcpy(grown, batch->schedule, writes->schedule_count * sizeof *grown);
+        batch->schedule = grown;
+        batch->schedule_capacity = capacity;
+    }
+    batch->schedule[writes->schedule_count++] = (struct schedule_entry){ .subject = subject, .task = task, .channel = channel };
+    return RC_OK;
+}
+
+/* Something may get into the list more than once; the store's schedule keeps one row for it. */
+static enum rc add_siblings(struct batch *batch, const struct order *order, const struct pay_record *paid, struct error *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < batch->record_count; i++) {
         const struct pay_record *record = &batch->records[i];
         if (record->order_id == order->order_id && record != paid && record->status == PAYMENT_UNPAID)
-            batch->follow_ups[batch->writes.follow_up_count++] = record->pay_no;
+            rc = add_schedule(batch, record->pay_no, TASK_CLOSE, record->channel, err);
     }
+    return rc;
+}
+
+/* The record's refunds, read once per batch, with room for one more from each item. */
+static enum rc find_book(struct batch *batch, int64_t pay_no, struct refund_book **ret_book, struct error *err)
+{
+    for (size_t i = 0; i < batch->book_count; i++)
+        if (batch->books[i].pay_no == pay_no) {
+            *ret_book = &batch->books[i];
+            return RC_OK;
+        }
+    struct refund *items;
+    size_t count;
+    enum rc rc = refunds_of_record(batch->tx, pay_no, batch->arena, &items, &count, err);
+    if (rc)
+        return rc;
+    size_t capacity = count + batch->item_count;
+    struct refund *room = arena_alloc(batch->arena, capacity * sizeof *room);
+    if (!room)
+        return error_set(err, RC_NOMEM, "out of memory");
+    if (count)
+        memcpy(room, items, count * sizeof *room);
+    batch->books_before[batch->book_count] = items;
+    batch->books[batch->book_count] = (struct refund_book){ .pay_no = pay_no, .items = room, .count = count, .capacity = capacity };
+    *ret_book = &batch->books[batch->book_count++];
+    return RC_OK;
+}
+
+static enum rc name_new_refunds(struct refund_book *book, struct error *err)
+{
+    for (size_t i = 0; i < book->count; i++)
+        if (!book->items[i].refund_no && ids_next(&book->items[i].refund_no) != RC_OK)
+            return error_set(err, RC_UNAVAILABLE, "this node's lease for making ids has lapsed");
+    return RC_OK;
+}
+
+static enum rc ask_refunds(struct batch *batch, const struct refund_book *book, struct error *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < book->count; i++) {
+        const struct refund *refund = &book->items[i];
+        if (refund->status != REFUND_SUCCEEDED && refund->status != REFUND_FAILED)
+            rc = add_schedule(batch, refund->refund_no, TASK_REFUND, refund->channel, err);
+    }
+    return rc;
+}
+
+static enum rc add_events(struct batch *batch, const struct item *item, const struct effects *effects, struct order *order,
+                          const struct pay_record *record, const struct refund_book *book, struct error *err)
+{
+    enum rc rc = RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < effects->event_count; i++) {
+        const struct refund *refund = effects->events[i].refund < 0 ? NULL : &book->items[effects->events[i].refund];
+        rc = event_make(effects->events[i].type, order, record, refund, item->fact.provider, batch->arena,
+                        &batch->events[batch->writes.event_count], err);
+        if (rc == RC_OK)
+            batch->writes.event_count++;
+    }
+    return rc;
 }
 
 static enum rc decide_item(struct batch *batch, struct item *item, struct error *err)
@@ -91,20 +176,26 @@ static enum rc decide_item(struct batch *batch, struct item *item, struct error 
         item->outcome = SETTLED_UNKNOWN_PAYMENT;
         return RC_OK;
     }
+    struct refund_book none = { 0 }, *book = &none;
     struct effects effects;
+    struct policies policies = policies_of(batch->pay, order->app);
     enum rc rc = RC_OK;
-    item->outcome = settle_decide(&item->fact, late_policy_of(batch->pay, order->app), order, record, &effects);
-    if (effects.event)
-        rc = event_make(effects.event, order, record, item->fact.provider, batch->arena,
-                        &batch->events[batch->writes.event_count], err);
-    if (rc == RC_OK && effects.event)
-        batch->writes.event_count++;
+    if (settle_wants_refunds(&item->fact, record) && (rc = find_book(batch, record->pay_no, &book, err)) != RC_OK)
+        return rc;
+    item->outcome = settle_decide(&item->fact, &policies, order, record, book, &effects);
+    rc = name_new_refunds(book, err);
+    if (rc == RC_OK)
+        rc = add_events(batch, item, &effects, order, record, book, err);
     if (rc == RC_OK && effects.audit)
         rc = add_audit(batch, item, effects.audit, err);
-    if (effects.close_siblings)
-        add_siblings(batch, order, record);
-    if (effects.follow_up)
-        batch->follow_ups[batch->writes.follow_up_count++] = record->pay_no;
+    if (rc == RC_OK && effects.close_siblings)
+        rc = add_siblings(batch, order, record, err);
+    if (rc == RC_OK && effects.task)
+        rc = add_schedule(batch, record->pay_no, effects.task, record->channel, err);
+    if (rc == RC_OK && effects.ask_refunds)
+        rc = find_book(batch, record->pay_no, &book, err);
+    if (rc == RC_OK && effects.ask_refunds)
+        rc = ask_refunds(batch, book, err);
     return rc;
 }
 
@@ -113,6 +204,11 @@ static enum rc decide_item(struct batch *batch, struct item *item, struct error 
 static bool record_differs(const struct pay_record *a, const struct pay_record *b)
 {
     return a->status != b->status || a->needs_review != b->needs_review;
+}
+
+static bool has_paid(const struct pay_record *record)
+{
+    return record->status == PAYMENT_PAID || record->status == PAYMENT_REFUNDED;
 }
 
 static enum rc collect_changes(struct batch *batch, struct error *err)
@@ -125,7 +221,7 @@ static enum rc collect_changes(struct batch *batch, struct error *err)
         const struct pay_record *before = &batch->records_before[i], *after = &batch->records[i];
         if (!record_differs(before, after))
             continue;
-        bool paid = after->status != before->status && after->status == PAYMENT_PAID;
+        bool paid = !has_paid(before) && has_paid(after);
         records[batch->writes.record_count++] = (struct record_change){
             .pay_no = after->pay_no, .from = before->status, .to = after->status,
             .trade_no = paid ? after->trade_no : NULL, .payer = paid ? after->payer : NULL,
@@ -136,7 +232,7 @@ static enum rc collect_changes(struct batch *batch, struct error *err)
         const struct order *before = &batch->orders_before[i], *after = &batch->orders[i];
         if (before->status == after->status && before->last_event == after->last_event)
             continue;
-        bool paid = after->status != before->status && after->status == ORDER_PAID;
+        bool paid = after->paid_pay_no != before->paid_pay_no;
         orders[batch->writes.order_count++] = (struct order_change){
             .order_id = after->order_id, .from = before->status, .to = after->status,
             .paid_pay_no = paid ? after->paid_pay_no : 0, .paid_at = paid ? after->paid_at : 0,
@@ -145,6 +241,56 @@ static enum rc collect_changes(struct batch *batch, struct error *err)
     }
     batch->writes.records = records;
     batch->writes.orders = orders;
+    return RC_OK;
+}
+
+static void collect_book(struct batch *batch, const struct refund_book *book, const struct refund *before, struct refund_change *changes)
+{
+    for (size_t i = 0; i < book->count; i++) {
+        struct refund *after = &book->items[i];
+        if (!before || !after->created_at) /* made in this batch */
+            batch->writes.refund_inserts[batch->writes.refund_insert_count++] = *after;
+        else if (after->status != before[i].status || after->code != before[i].code || after->message != before[i].message)
+            changes[batch->writes.refund_change_count++] = (struct refund_change){
+                .refund_no = after->refund_no, .from = before[i].status, .to = after->status,
+                .code = after->code, .message = after->message,
+            };
+    }
+}
+
+static void collect_totals(struct batch *batch, int64_t pay_no, struct refund_totals *totals)
+{
+    const struct pay_record *after = find_record(batch, pay_no), *before = &batch->records_before[after - batch->records];
+    const struct order *order = find_order(batch, after->order_id), *order_before = &batch->orders_before[order - batch->orders];
+    if (after->refunded_minor == before->refunded_minor && after->refunding_minor == before->refunding_minor)
+        return;
+    bool moves_order = order->paid_pay_no == pay_no && order->refunded_minor != order_before->refunded_minor;
+    totals[batch->writes.refund_totals_count++] = (struct refund_totals){
+        .pay_no = pay_no, .from_refunded = before->refunded_minor, .from_refunding = before->refunding_minor,
+        .refunded = after->refunded_minor, .refunding = after->refunding_minor,
+        .order_id = moves_order ? order->order_id : 0, .order_from_refunded = order_before->refunded_minor,
+        .order_refunded = order->refunded_minor,
+    };
+}
+
+static enum rc collect_refunds(struct batch *batch, struct error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch->book_count; i++)
+        count += batch->books[i].count;
+    if (count == 0)
+        return RC_OK;
+    struct refund_change *changes = arena_alloc(batch->arena, count * sizeof *changes);
+    struct refund_totals *totals = arena_alloc(batch->arena, batch->book_count * sizeof *totals);
+    batch->writes.refund_inserts = arena_alloc(batch->arena, count * sizeof *batch->writes.refund_inserts);
+    if (!changes || !totals || !batch->writes.refund_inserts)
+        return error_set(err, RC_NOMEM, "out of memory");
+    for (size_t i = 0; i < batch->book_count; i++) {
+        collect_book(batch, &batch->books[i], batch->books_before[i], changes);
+        collect_totals(batch, batch->books[i].pay_no, totals);
+    }
+    batch->writes.refund_changes = changes;
+    batch->writes.refund_totals = totals;
     return RC_OK;
 }
 
@@ -201,12 +347,19 @@ static enum rc load(struct batch *batch, struct tx *tx, struct error *err)
         return rc;
     batch->orders_before = arena_dup(batch->arena, batch->orders, batch->order_count * sizeof *batch->orders);
     batch->records_before = arena_dup(batch->arena, batch->records, batch->record_count * sizeof *batch->records);
-    batch->events = arena_alloc(batch->arena, batch->item_count * sizeof *batch->events);
+    batch->events = arena_alloc(batch->arena, batch->item_count * EVENTS_PER_ITEM * sizeof *batch->events);
     batch->audits = arena_alloc(batch->arena, batch->item_count * sizeof *batch->audits);
-    batch->follow_ups = arena_alloc(batch->arena, (batch->item_count + batch->record_count) * 2 * sizeof *batch->follow_ups);
-    if (!batch->orders_before || !batch->records_before || !batch->events || !batch->audits || !batch->follow_ups)
+    batch->books = arena_alloc(batch->arena, batch->item_count * sizeof *batch->books);
+    batch->books_before = arena_alloc(batch->arena, batch->item_count * sizeof *batch->books_before);
+    if (!batch->orders_before || !batch->records_before || !batch->events || !batch->audits || !batch->books || !batch->books_before)
         return error_set(err, RC_NOMEM, "out of memory");
     return RC_OK;
+}
+
+static int by_subject(const void *a, const void *b)
+{
+    int64_t x = ((const struct schedule_entry *)a)->subject, y = ((const struct schedule_entry *)b)->subject;
+    return (x > y) - (x < y);
 }
 
 /* The transaction; see store_write for why it begins by forgetting. */
@@ -216,21 +369,25 @@ static enum rc settle_batch(struct tx *tx, void *arg, struct error *err)
     unplan(batch);
     arena_reset(batch->arena);
     batch->writes = (struct settle_writes){ 0 };
+    batch->book_count = batch->schedule_capacity = 0;
+    batch->tx = tx;
     enum rc rc = load(batch, tx, err);
     for (size_t i = 0; rc == RC_OK && i < batch->item_count; i++)
         rc = decide_item(batch, batch->items[i], err);
     if (rc == RC_OK)
         rc = collect_changes(batch, err);
     if (rc == RC_OK)
+        rc = collect_refunds(batch, err);
+    if (rc == RC_OK)
         rc = plan_deliveries(batch, err);
     if (rc)
         return rc;
     batch->writes.events = batch->events;
     batch->writes.audits = batch->audits;
-    batch->writes.follow_ups = batch->follow_ups;
-    const struct settle_writes *w = &batch->writes;
-    if (w->record_count + w->order_count + w->event_count + w->audit_count + w->follow_up_count == 0)
-        return RC_OK;
+    /* In one order everywhere, so that two batches cannot each wait for a row of the other. */
+    if (batch->writes.schedule_count)
+        qsort(batch->schedule, batch->writes.schedule_count, sizeof *batch->schedule, by_subject);
+    batch->writes.schedule = batch->schedule;
     return settle_store(tx, &batch->writes, err);
 }
 
@@ -254,7 +411,7 @@ enum rc batch_settle(struct pay *pay, struct arena *arena, struct item **items, 
     if (rc == RC_OK) {
         if (batch.planned)
             port->committed(port->ctx, batch.events, batch.writes.event_count, batch.writes.outbox, batch.writes.outbox_count);
-        if (batch.writes.follow_up_count)
+        if (batch.writes.schedule_count)
             follow_up_wake(pay->follow_up);
     } else {
         unplan(&batch);

@@ -23,7 +23,7 @@ struct closing {
     struct pay *pay;
     const struct order *order;
     const struct pay_record *record;
-    int attempts;
+    struct scheduled scheduled; /* our hold on the record's row */
     bool background;
     bool asked_to_close; /* the provider was told; this is the second query */
     bool agreed;         /* and said yes */
@@ -31,14 +31,16 @@ struct closing {
     record_closed done;
     void *arg;
     int64_t again_in_ms; /* for again_tx */
+    bool unknown;        /* the provider taught us nothing */
 };
 
 /* The record needs no more looking after. While its order is closing the schedule keeps it: whoever ends the order takes
  * it out, and when he dies before, it brings the order back. */
 static enum rc let_go(struct closing *closing, struct tx *tx, const struct order *order, struct error *err)
 {
-    return order->status == ORDER_CLOSING ? schedule_again(tx, closing->record->pay_no, CRASH_MS, err)
-                                          : schedule_done(tx, closing->record->pay_no, err);
+    const struct scheduled *held = &closing->scheduled;
+    return order->status == ORDER_CLOSING ? schedule_again(tx, held->subject, held->version, CRASH_MS, false, err)
+                                          : schedule_done(tx, held->subject, held->version, err);
 }
 
 static enum rc close_locally_tx(struct tx *tx, void *arg, struct error *err)
@@ -64,7 +66,8 @@ static enum rc settled_tx(struct tx *tx, void *arg, struct error *err)
 static enum rc again_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct closing *closing = arg;
-    return schedule_put(tx, closing->record->pay_no, true, closing->again_in_ms, err);
+    const struct scheduled *held = &closing->scheduled;
+    return schedule_again(tx, held->subject, held->version, closing->again_in_ms, closing->unknown, err);
 }
 
 /* Ends the closing with a last transaction. When that fails the schedule's lease brings the record back. */
@@ -80,7 +83,7 @@ static void closing_end(struct closing *closing, tx_fn last)
 static void try_again(struct closing *closing)
 {
     int64_t wait = AGAIN_MS;
-    for (int i = 1; i < closing->attempts && wait < AGAIN_MAX_MS; i++)
+    for (int i = 1; i < closing->scheduled.attempts && wait < AGAIN_MAX_MS; i++)
         wait *= 2;
     closing->again_in_ms = wait < AGAIN_MAX_MS ? wait : AGAIN_MAX_MS;
     closing_end(closing, again_tx);
@@ -152,8 +155,8 @@ static bool never_shown(const struct pay *pay, const struct pay_record *record)
     return product && product->prepay_kind == PN_PREPAY_FORM && !record->prepay;
 }
 
-void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record, int attempts,
-                              bool background, struct arena *arena, record_closed done, void *arg)
+void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record,
+                              const struct scheduled *held, bool background, struct arena *arena, record_closed done, void *arg)
 {
     struct closing *closing = arena_alloc(arena, sizeof *closing);
     if (!closing) {
@@ -161,7 +164,7 @@ void record_close_at_provider(struct pay *pay, const struct order *order, const 
         return;
     }
     *closing = (struct closing){
-        .pay = pay, .order = order, .record = record, .attempts = attempts, .background = background, .arena = arena,
+        .pay = pay, .order = order, .record = record, .scheduled = *held, .background = background, .arena = arena,
         .done = done, .arg = arg,
     };
     if (never_shown(pay, record))
@@ -195,11 +198,11 @@ static enum rc finish_tx(struct tx *tx, void *arg, struct error *err)
             return RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < count; i++)
-        rc = schedule_done(tx, records[i].pay_no, err);
+        rc = schedule_done(tx, records[i].pay_no, 0, err);
     if (rc)
         return rc;
     finishing->order.status = ORDER_CLOSED;
-    rc = event_make("order.closed", &finishing->order, NULL, NULL, finishing->arena, &finishing->write.event, err);
+    rc = event_make("order.closed", &finishing->order, NULL, NULL, NULL, finishing->arena, &finishing->write.event, err);
     if (rc == RC_OK)
         rc = order_set_closed(tx, finishing->order_id, finishing->order.last_event, err);
     return rc ? rc : event_store(&finishing->write, tx, err);
@@ -226,6 +229,7 @@ struct request {
     void *arg;
     struct order order;
     struct pay_record *open;
+    struct scheduled *held; /* the schedule's rows of `open` */
     size_t open_count;
     atomic_size_t pending;
     struct arena **arenas; /* one per record: they are closed side by side */
@@ -249,10 +253,14 @@ static enum rc begin_tx(struct tx *tx, void *arg, struct error *err)
     if (request->order.status == ORDER_UNPAID && (rc = order_set_closing(tx, request->order_id, err)) != RC_OK)
         return rc;
     rc = records_of_order(tx, request->order_id, request->arena, &records, &count, err);
+    if (rc == RC_OK && !(request->held = arena_alloc(request->arena, (count + 1) * sizeof *request->held)))
+        rc = error_set(err, RC_NOMEM, "out of memory");
     for (size_t i = 0; rc == RC_OK && i < count; i++)
         if (records[i].status == PAYMENT_UNPAID) {
+            const struct schedule_entry entry = { records[i].pay_no, TASK_CLOSE, records[i].channel, CRASH_MS };
+            request->held[request->open_count] = (struct scheduled){ .subject = records[i].pay_no, .task = TASK_CLOSE };
+            rc = schedule_hold(tx, &entry, request->pay->options.incarnation, &request->held[request->open_count].version, err);
             records[request->open_count++] = records[i];
-            rc = schedule_put(tx, records[i].pay_no, true, CRASH_MS, err);
         }
     request->open = records;
     return rc;
@@ -304,6 +312,7 @@ void pay_order_close(struct pay *pay, const struct caller *caller, int64_t order
     for (size_t i = 0; i < count; i++)
         request->arenas[i] = arena_new(0);
     for (size_t i = 0; i < count; i++)
-        record_close_at_provider(pay, &request->order, &request->open[i], 1, false, request->arenas[i], one_closed, request);
+        record_close_at_provider(pay, &request->order, &request->open[i], &request->held[i], false, request->arenas[i], one_closed,
+                                 request);
     one_closed(request);
 }

@@ -54,7 +54,7 @@ static void add_raw(struct buf *buf, const char *key, const char *json)
 }
 
 const char *event_data(int64_t event_id, const char *type, int64_t time_ms, const struct order *order,
-                       const struct pay_record *record, const char *provider, struct arena *arena)
+                       const struct pay_record *record, const struct refund *refund, const char *provider, struct arena *arena)
 {
     struct buf buf = { 0 };
     char id[ID_TEXT_MAX];
@@ -70,6 +70,14 @@ const char *event_data(int64_t event_id, const char *type, int64_t time_ms, cons
         add_text(&buf, ",\"channel\":", record->channel);
         add_text(&buf, ",\"trade_no\":", record->trade_no);
         add_text(&buf, ",\"payer\":", record->payer);
+    }
+    if (refund) {
+        add_id(&buf, ",\"refund_no\":", refund->refund_no);
+        add_text(&buf, ",\"out_refund_id\":", refund->out_refund_id);
+        add_money(&buf, ",\"refund_amount\":", refund->amount_minor, refund->currency);
+        add_text(&buf, ",\"refund_source\":", refund->source);
+        add_text(&buf, ",\"cause\":", refund->cause);
+        add_text(&buf, ",\"reason\":", refund->reason);
     }
     add_money(&buf, ",\"amount\":", record ? record->amount_minor : order->amount_minor, order->currency);
     add_money(&buf, ",\"refunded_amount\":", order->refunded_minor, order->currency);
@@ -87,15 +95,15 @@ const char *event_data(int64_t event_id, const char *type, int64_t time_ms, cons
     return text;
 }
 
-enum rc event_make(const char *type, struct order *order, const struct pay_record *record, const char *provider,
-                   struct arena *arena, struct event *ret_event, struct error *err)
+enum rc event_make(const char *type, struct order *order, const struct pay_record *record, const struct refund *refund,
+                   const char *provider, struct arena *arena, struct event *ret_event, struct error *err)
 {
     int64_t id;
     enum rc rc = ids_next(&id);
     if (rc)
         return error_set(err, rc, "this node's lease for making ids has lapsed");
     int64_t now = ids_time_ms(id);
-    const char *data = event_data(id, type, now, order, record, provider, arena);
+    const char *data = event_data(id, type, now, order, record, refund, provider, arena);
     if (!data)
         return error_set(err, RC_NOMEM, "out of memory");
     *ret_event = (struct event){

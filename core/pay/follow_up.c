@@ -46,20 +46,20 @@ static void task_failed(struct task *task, const struct error *err)
 {
     static struct log_limit limit;
     if (log_allow(&limit, 30))
-        log_warn("a follow-up will be tried again", LOG_I("pay_no", task->scheduled.pay_no), LOG_S("detail", err->text));
+        log_warn("a follow-up will be tried again", LOG_I("subject", task->scheduled.subject), LOG_S("detail", err->text));
     task_end(task);
 }
 
 static enum rc done_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct task *task = arg;
-    return schedule_done(tx, task->scheduled.pay_no, err);
+    return schedule_done(tx, task->scheduled.subject, task->scheduled.version, err);
 }
 
 static enum rc again_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct task *task = arg;
-    return schedule_again(tx, task->scheduled.pay_no, AGAIN_MS, err);
+    return schedule_again(tx, task->scheduled.subject, task->scheduled.version, AGAIN_MS, true, err);
 }
 
 static void task_write(struct task *task, tx_fn fn)
@@ -117,7 +117,7 @@ static void look_after_settled(struct task *task)
 static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct task *task = arg;
-    enum rc rc = record_get(tx, task->scheduled.pay_no, task->arena, &task->record, err);
+    enum rc rc = record_get(tx, task->scheduled.subject, task->arena, &task->record, err);
     return rc ? rc : order_get(tx, task->record.order_id, task->arena, &task->order, err);
 }
 
@@ -135,8 +135,8 @@ static void look_after(void *arg)
     else if (task->record.status == PAYMENT_PAID || task->record.status == PAYMENT_REFUNDED ||
              (task->record.status == PAYMENT_CLOSED && task->order.status == ORDER_CLOSING))
         look_after_settled(task);
-    else if (task->scheduled.close && task->record.status == PAYMENT_UNPAID)
-        record_close_at_provider(pay, &task->order, &task->record, task->scheduled.attempts, true, task->arena, closed, task);
+    else if (task->scheduled.task == TASK_CLOSE && task->record.status == PAYMENT_UNPAID)
+        record_close_at_provider(pay, &task->order, &task->record, &task->scheduled, true, task->arena, closed, task);
     else
         provider_inquire(pay, &(struct provider_ask){ .order = &task->order, .record = &task->record, .background = true },
                          task->arena, inquired, task);
@@ -145,6 +145,8 @@ static void look_after(void *arg)
 /* ------------------------------------------------------------------------------------------------ the thread */
 
 struct claim {
+    const char *channel;
+    int64_t claim;
     size_t limit;
     struct arena *arena;
     struct scheduled *found;
@@ -154,7 +156,7 @@ struct claim {
 static enum rc claim_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct claim *claim = arg;
-    return schedule_claim(tx, claim->limit, LEASE_MS, claim->arena, &claim->found, &claim->count, err);
+    return schedule_claim(tx, claim->channel, claim->limit, claim->claim, LEASE_MS, claim->arena, &claim->found, &claim->count, err);
 }
 
 static void start_task(struct follow_up *follow_up, const struct scheduled *scheduled)
@@ -169,10 +171,10 @@ static void start_task(struct follow_up *follow_up, const struct scheduled *sche
     pool_continue(follow_up->pay->options.workers, look_after, task);
 }
 
-static size_t claim_and_start(struct follow_up *follow_up, size_t limit)
+static size_t claim_and_start(struct follow_up *follow_up, const char *channel, size_t limit)
 {
     struct error err = { 0 };
-    struct claim claim = { .limit = limit, .arena = arena_new(0) };
+    struct claim claim = { .channel = channel, .claim = follow_up->pay->options.incarnation, .limit = limit, .arena = arena_new(0) };
     if (store_write(follow_up->pay->store, LANE_POLL, claim_tx, &claim, &err) == RC_OK)
         for (size_t i = 0; i < claim.count; i++)
             start_task(follow_up, &claim.found[i]);
@@ -207,8 +209,9 @@ static void *run(void *arg)
     struct follow_up *follow_up = arg;
     pthread_setname_np(pthread_self(), "pn-follow-up");
     for (size_t places; (places = wait_for_work(follow_up)) > 0;)
-        if (claim_and_start(follow_up, places) == places)
-            follow_up_wake(follow_up);
+        for (size_t i = 0; i < follow_up->pay->config->channel_count; i++)
+            if (claim_and_start(follow_up, follow_up->pay->config->channels[i].name, places) == places)
+                follow_up_wake(follow_up);
     return NULL;
 }
 

@@ -35,14 +35,14 @@ void committer_free(struct committer *committer);
 
 /* ---- event.c */
 
-/* The canonical JSON of an event about `order` and, when not NULL, `record`, as they are after it happened. `provider`
+/* The canonical JSON of an event about `order` and, when not NULL, `record` and `refund`, as they are after it happened. `provider`
  * is the JSON of the provider's fields or NULL. Text from the arena; NULL without memory. */
 const char *event_data(int64_t event_id, const char *type, int64_t time_ms, const struct order *order,
-                       const struct pay_record *record, const char *provider, struct arena *arena);
+                       const struct pay_record *record, const struct refund *refund, const char *provider, struct arena *arena);
 
 /* Fills an event about order and record, links it behind order->last_event, which it becomes. */
-enum rc event_make(const char *type, struct order *order, const struct pay_record *record, const char *provider,
-                   struct arena *arena, struct event *ret_event, struct error *err);
+enum rc event_make(const char *type, struct order *order, const struct pay_record *record, const struct refund *refund,
+                   const char *provider, struct arena *arena, struct event *ret_event, struct error *err);
 
 /* Writes one event inside a transaction whose own statements changed order and record, and remembers its rows for
  * event_done, which is called after the transaction ended, whatever its end. */
@@ -85,13 +85,25 @@ void provider_inquire(struct pay *pay, const struct provider_ask *ask, struct ar
 
 /* ---- close.c */
 
-/* Query, close at the provider, query again, for one open record; the schedule is kept up to date: a record that stays
+/* Query, close at the provider, query again, for one open record whose row of the schedule the caller holds; it is kept up to date: a record that stays
  * open is asked for again later. done runs on a worker. */
 typedef void (*record_closed)(void *arg);
-void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record, int attempts,
-                              bool background, struct arena *arena, record_closed done, void *arg);
+void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record,
+                              const struct scheduled *held, bool background, struct arena *arena, record_closed done, void *arg);
 /* closing → closed with its event, when no record of the order is open any more. RC_OK whatever the order's state then. */
 enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err);
+
+/* ---- refund.c */
+
+/* Asks the provider what became of a refund, asks for it again where that is safe, settles what was learned, and leaves
+ * the schedule right. held: the refund's row of the schedule, which the caller holds. done runs on a worker. */
+typedef void (*refund_carried)(void *arg);
+void refund_carry_on(struct pay *pay, const struct scheduled *held, struct arena *arena, refund_carried done, void *arg);
+/* Asks the provider about one refund of ours and settles the answer: nothing else. learned: the provider gave one. */
+typedef void (*refund_inquired)(void *arg, bool learned);
+void refund_inquire(struct pay *pay, int64_t refund_no, struct arena *arena, refund_inquired done, void *arg);
+/* What the app wants for a late or duplicate payment: refunds all of it, once. Blocking; the schedule does the asking. */
+enum rc refund_by_policy(struct pay *pay, int64_t pay_no, struct error *err);
 
 /* ---- payments.c */
 bool record_may_be_paid(const struct order *order, const struct pay_record *record, int64_t now_ms);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "pay/batch.h"
 #include "pay/merchant.h"
 
@@ -31,13 +32,14 @@ static size_t pack(struct buf *buf, const char *data, size_t len)
     return at;
 }
 
-enum packed { P_CHANNEL, P_PAY_NO, P_CURRENCY, P_TRADE_NO, P_PAYER, P_REFUND_NO, P_MERCHANT, P_PROVIDER, P_COUNT };
+enum packed { P_CHANNEL, P_PAY_NO, P_CURRENCY, P_TRADE_NO, P_PAYER, P_REFUND_NO, P_CODE, P_MESSAGE, P_MERCHANT, P_PROVIDER, P_COUNT };
 
 static void pack_result(struct buf *buf, const char *channel, const struct pn_result *result, size_t ret_at[P_COUNT])
 {
     const struct { enum packed which; const struct pn_str *text; } texts[] = {
         { P_PAY_NO, &result->pay_no },     { P_CURRENCY, &result->currency }, { P_TRADE_NO, &result->trade_no },
         { P_PAYER, &result->payer },       { P_REFUND_NO, &result->refund_no },
+        { P_CODE, &result->code },         { P_MESSAGE, &result->message },
     };
     ret_at[P_CHANNEL] = pack(buf, channel, strlen(channel));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -48,6 +50,12 @@ static void pack_result(struct buf *buf, const char *channel, const struct pn_re
     ret_at[P_PROVIDER] = buf->len;
     write_fields(buf, &result->fields);
     buf_addc(buf, '\0');
+}
+
+static int64_t refund_number(const char *text)
+{
+    int64_t id;
+    return text && id_parse(text, &id) ? id : 0;
 }
 
 struct item *item_new(const char *channel, const char *source, const struct pn_result *result, int64_t pay_no)
@@ -69,7 +77,8 @@ struct item *item_new(const char *channel, const char *source, const struct pn_r
             .channel = texts[P_CHANNEL], .source = source, .pay_no_text = texts[P_PAY_NO], .pay_no = pay_no,
             .state = (enum pn_state)result->state, .total_minor = result->total_minor,
             .refunded_minor = result->refunded_minor, .currency = texts[P_CURRENCY], .trade_no = texts[P_TRADE_NO],
-            .payer = texts[P_PAYER], .refund_no = texts[P_REFUND_NO], .merchant = texts[P_MERCHANT],
+            .payer = texts[P_PAYER], .refund_no = texts[P_REFUND_NO],
+            .refund = refund_number(texts[P_REFUND_NO]), .code = texts[P_CODE], .message = texts[P_MESSAGE], .merchant = texts[P_MERCHANT],
             .provider = texts[P_PROVIDER], .paid_at = result->paid_at_ms ? result->paid_at_ms : wall_ms(),
         };
     }

@@ -32,6 +32,7 @@ struct pay_options {
     struct client *client;
     struct pool *workers;
     struct pay_event_port events;
+    int64_t incarnation; /* of this process: what it works on in the schedule is free again when it is dead */
 };
 
 enum rc pay_new(const struct pay_options *options, struct pay **ret_pay, struct error *err); /* makes the link key if absent */
@@ -116,6 +117,36 @@ enum rc pay_payment_accept(struct pay *pay, const struct caller *caller, int64_t
  * closing when a provider is not sure yet; RC_CONFLICT: paid. */
 typedef void (*order_done)(void *arg, enum rc rc, const struct order *order, const struct error *err);
 void pay_order_close(struct pay *pay, const struct caller *caller, int64_t order_id, struct arena *arena, order_done done, void *arg);
+
+/* ---- refunds (pay/refund.c) */
+
+struct refund_request {
+    int64_t pay_no;
+    const char *out_refund_id; /* the caller's number: the same again is the same refund */
+    int64_t amount_minor;      /* 0: everything that is left */
+    const char *reason;        /* or NULL */
+};
+struct refund_view {
+    struct refund refund;
+    struct pay_record record;
+    struct order order;
+};
+typedef void (*refund_done)(void *arg, enum rc rc, const struct refund_view *view, const struct error *err);
+
+/* Reserves the amount, then asks the provider. RC_OK with whatever status the refund has by then: a time-out is unknown,
+ * never failed, and the schedule goes on until the end is certain. RC_CONFLICT: not paid, less left than wanted, or the
+ * number was used for another payment or amount. */
+void pay_refund_create(struct pay *pay, const struct caller *caller, const struct refund_request *request, struct arena *arena,
+                       refund_done done, void *arg);
+/* A failed refund reserves anew and is asked for under its old number; one that has not ended is asked about now.
+ * RC_CONFLICT: it has succeeded, or less is left. */
+void pay_refund_retry(struct pay *pay, const struct caller *caller, int64_t refund_no, struct arena *arena, refund_done done,
+                      void *arg);
+/* refresh: the provider is asked first about a refund that has not ended. */
+void pay_refund_get(struct pay *pay, const struct caller *caller, int64_t refund_no, bool refresh, struct arena *arena,
+                    refund_done done, void *arg);
+enum rc pay_refund_list(struct pay *pay, const struct caller *caller, struct refund_filter *filter, struct arena *arena,
+                        struct refund **ret, size_t *ret_count, struct error *err);
 
 /* ---- the payer's pages */
 

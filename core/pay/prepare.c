@@ -143,6 +143,11 @@ static enum rc intend_tx(struct tx *tx, void *arg, struct error *err)
     return rc ? rc : payment_view_others(tx, view, creation->arena, err);
 }
 
+static enum rc close_soon(struct tx *tx, const struct pay_record *record, struct error *err)
+{
+    return schedule_put(tx, &(struct schedule_entry){ record->pay_no, TASK_CLOSE, record->channel, 0 }, err);
+}
+
 /* Transaction B: what the provider said. */
 static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
 {
@@ -152,7 +157,7 @@ static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
     if (rc)
         return rc;
     if (creation->declined && creation->resumed) /* what the earlier call made may still be payable there: ask */
-        rc = schedule_put(tx, creation->view.record.pay_no, true, 0, err);
+        rc = close_soon(tx, &creation->view.record, err);
     else if (creation->declined)
         rc = record_set_closed(tx, creation->view.record.pay_no, err);
     else
@@ -163,7 +168,7 @@ static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
     /* The order was closed while the provider was asked: what it made must go. */
     creation->overtaken = !creation->declined && order.status != ORDER_UNPAID;
     if (rc == RC_OK && creation->overtaken)
-        rc = schedule_put(tx, creation->view.record.pay_no, true, 0, err);
+        rc = close_soon(tx, &creation->view.record, err);
     if (rc == RC_OK)
         rc = record_get(tx, creation->view.record.pay_no, creation->arena, &creation->view.record, err);
     creation->view.order = order;

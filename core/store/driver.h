@@ -48,6 +48,9 @@ struct migration {
 extern const struct migration sqlite_migrations[], pg_migrations[];
 extern const size_t sqlite_migration_count, pg_migration_count;
 
+/* sql/refund_states.c: the part of settle_store that both stores do alike: refunds, totals, schedule. */
+enum rc settle_store_refunds(struct tx *tx, struct settle_writes *writes, struct error *err);
+
 enum { TX_RETRIES = 5 };
 int64_t retry_pause_ms(int attempt); /* grows, with chance in it, so that two losers do not meet again */
 

@@ -2,6 +2,7 @@ libcore_a_SOURCES += core/store/store.h core/store/store.c core/store/driver.h c
 	core/store/node.c core/store/node.h \
 	core/store/sql/rows.h core/store/sql/orders.c core/store/sql/order_states.c core/store/sql/order_list.c \
 	core/store/sql/records.c core/store/sql/record_list.c core/store/sql/schedule.c core/store/sql/nodes.c \
+	core/store/sql/refunds.c core/store/sql/refund_states.c \
 	core/store/sql/memory.c core/store/sql/outbox.c core/store/sql/settle.c \
 	core/store/sqlite/sqlite.h core/store/sqlite/conn.c core/store/sqlite/open.c core/store/sqlite/migrate.c \
 	core/store/sqlite/writer.c core/store/sqlite/checkpoint.c core/store/sqlite/settle.c core/store/sqlite/outbox.c \

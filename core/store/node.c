@@ -46,6 +46,8 @@ static enum rc acquire_tx(struct tx *tx, void *arg, struct error *err)
     enum rc rc = node_acquire(tx, node->name, node->incarnation, LEASE_MS, &node->number, &predecessor, &node->floor_ms, err);
     if (rc == RC_OK && predecessor)
         rc = outbox_release(tx, predecessor, &released, err);
+    if (rc == RC_OK && predecessor)
+        rc = schedule_release(tx, predecessor, err);
     return rc;
 }
 

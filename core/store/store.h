@@ -130,7 +130,8 @@ struct pay_record {
     const char *merchant;        /* "app_id=…;seller_id=…", as PREPAY said; NULL before */
     enum payment_status status;
     const char *trade_no, *payer; /* NULL: not known */
-    int64_t refunded_minor;
+    int64_t refunded_minor;  /* went back for certain */
+    int64_t refunding_minor; /* reserved by refunds that have not ended */
     int64_t paid_at;
     const char *idempotency_key; /* NULL: none */
     const char *params;          /* JSON object of payer parameters, return_url included; NULL: none */
@@ -150,6 +151,8 @@ enum rc records_of_order(struct tx *tx, int64_t order_id, struct arena *arena, s
 enum rc record_set_prepay(struct tx *tx, int64_t pay_no, const char *merchant, const char *prepay, struct error *err);
 /* unpaid → closed. RC_CONFLICT otherwise. The order must be locked. */
 enum rc record_set_closed(struct tx *tx, int64_t pay_no, struct error *err);
+/* People must look at it. RC_CONFLICT when it says so already. The order must be locked. */
+enum rc record_set_review(struct tx *tx, int64_t pay_no, struct error *err);
 
 struct record_filter {
     const char *app; /* NULL: every app */
@@ -162,6 +165,54 @@ struct record_filter {
 };
 enum rc record_list(struct tx *tx, const struct record_filter *filter, struct arena *arena, struct pay_record **ret,
                     size_t *ret_count, struct error *err);
+
+/* ---------------------------------------------------------------------------------------------------- refunds */
+
+enum refund_status { REFUND_CREATED = 602001, REFUND_PROCESSING = 602002, REFUND_SUCCEEDED = 602003, REFUND_FAILED = 602004, REFUND_UNKNOWN = 602005 };
+
+struct refund {
+    int64_t refund_no, pay_no, order_id; /* refund_no is ours, and the number that the provider gets */
+    const char *app, *channel;
+    const char *out_refund_id; /* the caller's, unique in the app; NULL: made by a policy or at the provider */
+    const char *source;        /* "api", "policy", "provider" */
+    const char *cause;         /* "late", "duplicate": of a payment that is not its order's; NULL */
+    int64_t amount_minor;
+    const char *currency;
+    const char *reason;        /* or NULL */
+    enum refund_status status;
+    bool doubt;                /* a call that asked for it may have reached the provider without our learning what came of it */
+    const char *provider_no;   /* how the provider names a refund that is not ours; NULL */
+    const char *code, *message; /* what the provider said last; NULL */
+    int64_t created_at, finished_at; /* 0: not finished */
+};
+
+/* created_at is set from the database's clock and written back, finished_at too when the status says so. RC_EXISTS when
+ * (app, out_refund_id) is taken. The order must be locked, here and below. */
+enum rc refund_insert(struct tx *tx, struct refund *refund, struct error *err);
+enum rc refund_get(struct tx *tx, int64_t refund_no, struct arena *arena, struct refund *ret, struct error *err);
+enum rc refund_find(struct tx *tx, const char *app, const char *out_refund_id, struct arena *arena, struct refund *ret,
+                    struct error *err);
+enum rc refunds_of_record(struct tx *tx, int64_t pay_no, struct arena *arena, struct refund **ret, size_t *ret_count,
+                          struct error *err); /* oldest first */
+/* Sets aside `amount_minor` of a paid record. RC_CONFLICT when less than that is left, or it is not paid. */
+enum rc refund_reserve(struct tx *tx, int64_t pay_no, int64_t amount_minor, struct error *err);
+/* failed → created, for a retry that reserves anew. RC_CONFLICT otherwise. */
+enum rc refund_set_again(struct tx *tx, int64_t refund_no, struct error *err);
+/* Before a call leaves: doubt becomes true; after one that certainly did not: false. Only while created, processing or
+ * unknown: RC_CONFLICT otherwise. */
+enum rc refund_set_doubt(struct tx *tx, int64_t refund_no, bool doubt, struct error *err);
+
+struct refund_filter {
+    const char *app; /* NULL: every app */
+    int64_t pay_no, order_id; /* 0: any */
+    int status;
+    const char *out_refund_id;
+    int64_t created_from, created_to;
+    int64_t before_id;
+    size_t limit;
+};
+enum rc refund_list(struct tx *tx, const struct refund_filter *filter, struct arena *arena, struct refund **ret, size_t *ret_count,
+                    struct error *err); /* newest first */
 
 /* ---------------------------------------------------------------------------------------------------- settlement */
 
@@ -222,9 +273,38 @@ struct audit {
     const char *detail;           /* one line; NULL: none */
 };
 
+/* What refunds change; rare beside payments, so one statement each. */
+struct refund_change {
+    int64_t refund_no;
+    enum refund_status from, to;
+    const char *code, *message; /* NULL: unchanged */
+};
+struct refund_totals {
+    int64_t pay_no;
+    int64_t from_refunded, from_refunding, refunded, refunding;
+    int64_t order_id; /* the order's refunded_minor goes along; 0: the payment is not its order's */
+    int64_t order_from_refunded, order_refunded;
+};
+
+enum schedule_task {
+    TASK_QUERY = 1,  /* ask what became of a payment */
+    TASK_CLOSE = 2,  /* query, close, query again */
+    TASK_POLICY = 3, /* what the app wants done with a late or duplicate payment */
+    TASK_REFUND = 4, /* carry a refund on until its end is certain */
+    TASK_EXPIRE = 5  /* close an order whose time is over */
+};
+
+/* Something to do at a time. */
+struct schedule_entry {
+    int64_t subject;     /* a pay_no, a refund_no (TASK_REFUND) or an order_id (TASK_EXPIRE): ids never meet */
+    enum schedule_task task;
+    const char *channel; /* whose provider will be asked: each channel's work is claimed apart; "" for TASK_EXPIRE */
+    int64_t due_in_ms;
+};
+
 /* Everything that a batch of decisions writes, as few statements as the store can. A record or order is named at most once;
  * each change is conditional on `from`; RC_RETRY when one did not meet it. Order: records, orders, events, outbox (sets
- * `chained`), audits, schedule. */
+ * `chained`), audits, refunds, totals, schedule. */
 struct settle_writes {
     const struct record_change *records;
     size_t record_count;
@@ -236,8 +316,14 @@ struct settle_writes {
     size_t outbox_count;
     const struct audit *audits;
     size_t audit_count;
-    const int64_t *follow_ups; /* pay_nos to query and close at their provider as soon as possible (schedule) */
-    size_t follow_up_count;
+    struct refund *refund_inserts;
+    size_t refund_insert_count;
+    const struct refund_change *refund_changes;
+    size_t refund_change_count;
+    const struct refund_totals *refund_totals;
+    size_t refund_totals_count;
+    const struct schedule_entry *schedule;
+    size_t schedule_count;
 };
 enum rc settle_store(struct tx *tx, struct settle_writes *writes, struct error *err);
 
@@ -283,17 +369,35 @@ enum rc outbox_due_sinks(struct tx *tx, struct arena *arena, const char ***ret, 
 
 /* ---------------------------------------------------------------------------------------------------- schedule */
 
-/* What to ask providers when. One row per pay_no. */
+/* Who works on a row holds it by its version: any put or claim since then makes its again or done a no-op. */
 struct scheduled {
-    int64_t pay_no;
-    int attempts;
-    bool close; /* query, close, query again; otherwise query only */
+    int64_t subject;
+    enum schedule_task task;
+    const char *channel;
+    int attempts; /* claims since the task began, this one included */
+    int unknowns; /* answers in a row that taught nothing */
+    int64_t version;
 };
-enum rc schedule_put(struct tx *tx, int64_t pay_no, bool close, int64_t due_in_ms, struct error *err); /* sooner and close win */
-enum rc schedule_claim(struct tx *tx, size_t limit, int64_t lease_ms, struct arena *arena, struct scheduled **ret,
-                       size_t *ret_count, struct error *err); /* attempts + 1, due_at = now + lease */
-enum rc schedule_again(struct tx *tx, int64_t pay_no, int64_t due_in_ms, struct error *err);
-enum rc schedule_done(struct tx *tx, int64_t pay_no, struct error *err);
+/* What is there already keeps its sooner time and its greater task; a new task counts from the beginning. */
+enum rc schedule_put(struct tx *tx, const struct schedule_entry *entry, struct error *err);
+/* Puts the row, and takes it for `claim` for due_in_ms: whoever had it, and whatever was due, stands back. */
+enum rc schedule_hold(struct tx *tx, const struct schedule_entry *entry, int64_t claim, int64_t *ret_version, struct error *err);
+/* Takes up to `limit` rows of `channel` that are due, oldest first: due_at = now + lease_ms under `claim`. */
+enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
+                       struct scheduled **ret, size_t *ret_count, struct error *err);
+enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, bool unknown, struct error *err);
+enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct error *err); /* version 0: any */
+/* Removes up to `limit` due rows of `channel` that have nothing left to ask: TASK_QUERY of a record, TASK_EXPIRE of an order that is
+ * not unpaid any more. A payment costs its schedule one row of a batch, not a look of its own. */
+enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err);
+/* Makes everything that `claim` holds due at once: for a predecessor that is dead. */
+enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err);
+/* The rows that are due now and by how much the oldest is late, for the metrics. */
+struct schedule_depth {
+    const char *channel;
+    int64_t pending, due, oldest_due_at;
+};
+enum rc schedule_depths(struct tx *tx, struct arena *arena, struct schedule_depth **ret, size_t *ret_count, struct error *err);
 
 /* ---------------------------------------------------------------------------------------------------- nodes, memory */
 

@@ -392,7 +392,7 @@ static enum rc make_closed(struct tx *tx, void *arg, struct error *err)
         rc = record_set_closed(tx, records[0].pay_no, err);
     if (rc == RC_OK)
         rc = order_set_closed(tx, order->order_id, 0, err);
-    return rc ? rc : schedule_put(tx, records[0].pay_no, true, 0, err);
+    return rc ? rc : schedule_put(tx, &(struct schedule_entry){ records[0].pay_no, TASK_CLOSE, records[0].channel, 0 }, err);
 }
 
 /* The settlement schedules the acceptance while the follow-up that asked is still to end. */

@@ -154,8 +154,6 @@ static void faults_of_apps_are_named(void **state)
     expect_fault(URL, "[app a]\nkey_sha256 = " HASH_A "\n[app b]\nkey_sha256 = " HASH_A "\n", 7, "[app a] has the same key");
     expect_fault(URL, "[app a]\nkey_sha256 = ${PN_TEST_HASH_TWICE}\n", 5, "[app a] has the same key");
     expect_fault(URL, "[app a]\nkey_sha256 = ${PN_TEST_HASHES_THREE}\n", 5, "wanted one hash, or two");
-    expect_fault(URL, "[app a]\nkey_sha256 = " HASH_A "\nlate_payment = refund\n", 6, "makes no refunds; use \"hold\" or \"accept\"");
-    expect_fault(URL, "[app a]\nkey_sha256 = " HASH_A "\nduplicate_payment = refund\n", 6, "makes no refunds; use \"hold\"");
     expect_fault(URL, "[app a]\nkey_sha256 = " HASH_A "\nchannels = mian\n[channel main]\nplugin = good-channel\napp_id = 1\n", 6,
                  "there is no [channel mian]; did you mean \"main\"?");
 }

@@ -175,22 +175,6 @@ static void add_audits(struct pg_pipe *pipe, const struct settle_writes *writes)
     pg_pipe_add(pipe, &insert_audits, values, 8, NULL);
 }
 
-static const struct sql follow_up = {
-    .name = "settle_follow_up",
-    .text = "INSERT INTO query_schedule (pay_no, close, attempts, due_at) "
-            "SELECT DISTINCT n.pay_no, true, 0, pn_now_ms() FROM unnest($1) AS n (pay_no) ORDER BY n.pay_no "
-            "ON CONFLICT (pay_no) DO UPDATE SET close = true, due_at = least(excluded.due_at, query_schedule.due_at)",
-};
-
-static void add_follow_ups(struct pg_pipe *pipe, const struct settle_writes *writes)
-{
-    struct pg_array numbers = pg_array_start(pipe->tx, VALUE_I64S);
-    for (size_t i = 0; i < writes->follow_up_count; i++)
-        pg_array_i64(&numbers, writes->follow_ups[i]);
-    struct value value = pg_array_end(&numbers);
-    pg_pipe_add(pipe, &follow_up, &value, 1, NULL);
-}
-
 /* The statements whose counts are looked at before the commit. */
 struct changed {
     PGresult *records, *orders, *outbox;
@@ -208,8 +192,6 @@ static void add_all(struct pg_pipe *pipe, const struct settle_writes *writes, st
         pg_outbox_insert(pipe, writes, &changed->outbox);
     if (writes->audit_count > 0)
         add_audits(pipe, writes);
-    if (writes->follow_up_count > 0)
-        add_follow_ups(pipe, writes);
 }
 
 static bool all_met(const PGresult *result, size_t expected)
@@ -222,6 +204,8 @@ enum rc pg_settle_store(struct tx *base, struct settle_writes *writes, struct er
     struct pg_tx *tx = (struct pg_tx *)base;
     struct changed changed = { 0 };
     struct pg_pipe pipe;
+    if (writes->record_count + writes->order_count + writes->event_count + writes->outbox_count + writes->audit_count == 0)
+        return RC_OK;
     tx->arrays_used = 0;
     pg_pipe_start(&pipe, tx);
     add_all(&pipe, writes, &changed);

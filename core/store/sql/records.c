@@ -20,26 +20,27 @@ void settle_record_from_row(struct row *row, void *ret_record)
     record->trade_no = row_text(row, 9);
     record->payer = row_text(row, 10);
     record->refunded_minor = row_i64(row, 11);
-    record->paid_at = row_i64(row, 12);
-    record->idempotency_key = row_text(row, 13);
-    record->needs_review = row_bool(row, 14);
-    record->created_at = row_i64(row, 15);
-    record->expires_at = row_i64(row, 16);
+    record->refunding_minor = row_i64(row, 12);
+    record->paid_at = row_i64(row, 13);
+    record->idempotency_key = row_text(row, 14);
+    record->needs_review = row_bool(row, 15);
+    record->created_at = row_i64(row, 16);
+    record->expires_at = row_i64(row, 17);
 }
 
 void record_from_row(struct row *row, void *ret_record)
 {
     struct pay_record *record = ret_record;
     settle_record_from_row(row, record);
-    record->params = row_text(row, 17);
-    record->prepay = row_text(row, 18);
+    record->params = row_text(row, 18);
+    record->prepay = row_text(row, 19);
 }
 
 /* Does nothing when the idempotency key is taken, so that the transaction stays usable. */
 static const struct sql insert = {
     .name = "record_insert",
     .text = "INSERT INTO pay_records (" RECORD_COLUMNS ") "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13, $14, pn_now_ms(), $15, $16, $17) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12, $13, $14, pn_now_ms(), $15, $16, $17) "
             "ON CONFLICT (order_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING created_at",
 };
 
@@ -126,5 +127,19 @@ enum rc record_set_closed(struct tx *tx, int64_t pay_no, struct error *err)
     enum rc rc = tx_exec(tx, &set_closed, VALUES(value_i64(pay_no)), &changed, err);
     if (rc == RC_OK && changed == 0)
         return error_set(err, RC_CONFLICT, "the payment is not unpaid");
+    return rc;
+}
+
+static const struct sql set_review = {
+    .name = "record_set_review",
+    .text = "UPDATE pay_records SET needs_review = true WHERE pay_no = $1 AND NOT needs_review",
+};
+
+enum rc record_set_review(struct tx *tx, int64_t pay_no, struct error *err)
+{
+    int64_t changed;
+    enum rc rc = tx_exec(tx, &set_review, VALUES(value_i64(pay_no)), &changed, err);
+    if (rc == RC_OK && changed == 0)
+        return error_set(err, RC_CONFLICT, "the payment is under review already");
     return rc;
 }

@@ -11,10 +11,10 @@
     "status, refunded_minor, created_at, expires_at, paid_at, closed_at, paid_pay_no, last_event"
 void order_from_row(struct row *row, void *ret_order);
 
-/* The first 17 are what a settlement looks at. */
+/* The first 18 are what a settlement looks at. */
 #define SETTLE_RECORD_COLUMNS                                                                                                     \
     "pay_no, order_id, app, channel, product, amount_minor, currency, merchant, status, trade_no, payer, refunded_minor, "       \
-    "paid_at, idempotency_key, needs_review, created_at, expires_at"
+    "refunding_minor, paid_at, idempotency_key, needs_review, created_at, expires_at"
 #define RECORD_COLUMNS SETTLE_RECORD_COLUMNS ", params, prepay"
 void settle_record_from_row(struct row *row, void *ret_record); /* leaves params and prepay NULL */
 void record_from_row(struct row *row, void *ret_record);

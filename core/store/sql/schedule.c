@@ -1,47 +1,78 @@
 /*
- * What to ask providers when: a small table, so that looking for open work never touches the big ones. Called by
- * core/pay's follow-up work.
+ * What to do when: a small table, so that looking for open work never touches the big ones. A row is held by its version,
+ * so that what a put or another claim has taken over is left alone. Called by core/pay.
  */
 #include "config.h"
 
 #include "store/statement.h"
 
+/* A row that somebody works on gets a new version: what he did may be about yesterday's task. */
 static const struct sql put = {
     .name = "schedule_put",
-    .text = "INSERT INTO query_schedule (pay_no, close, attempts, due_at) SELECT $1, $2, 0, pn_now_ms() + $3 WHERE true "
-            "ON CONFLICT (pay_no) DO UPDATE SET close = query_schedule.close OR excluded.close, due_at = "
-            "CASE WHEN excluded.due_at < query_schedule.due_at THEN excluded.due_at ELSE query_schedule.due_at END",
+    .text = "INSERT INTO query_schedule AS s (subject, task, channel, due_at) SELECT $1, $2, $3, pn_now_ms() + $4 WHERE true "
+            "ON CONFLICT (subject) DO UPDATE SET version = s.version + 1, "
+            "attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "
+            "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "
+            "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END, "
+            "claim = CASE WHEN excluded.due_at < s.due_at THEN 0 ELSE s.claim END, "
+            "due_at = CASE WHEN excluded.due_at < s.due_at THEN excluded.due_at ELSE s.due_at END",
 };
 
-enum rc schedule_put(struct tx *tx, int64_t pay_no, bool close, int64_t due_in_ms, struct error *err)
+enum rc schedule_put(struct tx *tx, const struct schedule_entry *entry, struct error *err)
 {
-    return tx_exec(tx, &put, VALUES(value_i64(pay_no), value_bool(close), value_i64(due_in_ms)), NULL, err);
+    return tx_exec(tx, &put,
+                   VALUES(value_i64(entry->subject), value_i64(entry->task), value_text(entry->channel), value_i64(entry->due_in_ms)),
+                   NULL, err);
 }
 
-static const struct sql claim = {
+static const struct sql hold = {
+    .name = "schedule_hold",
+    .text = "INSERT INTO query_schedule AS s (subject, task, channel, claim, due_at) "
+            "SELECT $1, $2, $3, $4, pn_now_ms() + $5 WHERE true "
+            "ON CONFLICT (subject) DO UPDATE SET version = s.version + 1, "
+            "attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "
+            "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "
+            "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END, "
+            "claim = excluded.claim, due_at = excluded.due_at RETURNING version",
+};
+
+enum rc schedule_hold(struct tx *tx, const struct schedule_entry *entry, int64_t claim, int64_t *ret_version, struct error *err)
+{
+    return tx_i64(tx, &hold,
+                  VALUES(value_i64(entry->subject), value_i64(entry->task), value_text(entry->channel), value_i64(claim),
+                         value_i64(entry->due_in_ms)),
+                  ret_version, err);
+}
+
+static const struct sql claim_due = {
     .name = "schedule_claim",
-    .text = "UPDATE query_schedule SET attempts = attempts + 1, due_at = pn_now_ms() + $2 WHERE pay_no IN "
-            "(SELECT pay_no FROM query_schedule WHERE due_at <= pn_now_ms() ORDER BY due_at LIMIT $1) "
-            "RETURNING pay_no, attempts, close",
-    .pg = "WITH due AS MATERIALIZED (SELECT pay_no FROM query_schedule WHERE due_at <= pn_now_ms() ORDER BY due_at LIMIT $1 "
-          "FOR UPDATE SKIP LOCKED) UPDATE query_schedule AS s SET attempts = s.attempts + 1, due_at = pn_now_ms() + $2 "
-          "FROM due WHERE s.pay_no = due.pay_no RETURNING s.pay_no, s.attempts, s.close",
+    .text = "UPDATE query_schedule SET attempts = attempts + 1, version = version + 1, claim = $3, due_at = pn_now_ms() + $4 "
+            "WHERE subject IN (SELECT subject FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() "
+            "ORDER BY due_at LIMIT $2) RETURNING subject, task, channel, attempts, unknowns, version",
+    .pg = "WITH due AS MATERIALIZED (SELECT subject FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() "
+          "ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) "
+          "UPDATE query_schedule AS s SET attempts = s.attempts + 1, version = s.version + 1, claim = $3, due_at = pn_now_ms() + $4 "
+          "FROM due WHERE s.subject = due.subject RETURNING s.subject, s.task, s.channel, s.attempts, s.unknowns, s.version",
 };
 
 static void scheduled_from_row(struct row *row, void *ret_scheduled)
 {
     struct scheduled *scheduled = ret_scheduled;
-    scheduled->pay_no = row_i64(row, 0);
-    scheduled->attempts = (int)row_i64(row, 1);
-    scheduled->close = row_bool(row, 2);
+    scheduled->subject = row_i64(row, 0);
+    scheduled->task = (enum schedule_task)row_i64(row, 1);
+    scheduled->channel = row_text(row, 2);
+    scheduled->attempts = (int)row_i64(row, 3);
+    scheduled->unknowns = (int)row_i64(row, 4);
+    scheduled->version = row_i64(row, 5);
 }
 
-enum rc schedule_claim(struct tx *tx, size_t limit, int64_t lease_ms, struct arena *arena, struct scheduled **ret,
-                       size_t *ret_count, struct error *err)
+enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
+                       struct scheduled **ret, size_t *ret_count, struct error *err)
 {
     void *items;
-    enum rc rc = tx_list(tx, &claim, VALUES(value_i64((int64_t)limit), value_i64(lease_ms)), arena, scheduled_from_row,
-                         sizeof **ret, &items, ret_count, err);
+    enum rc rc = tx_list(tx, &claim_due,
+                         VALUES(value_text(channel), value_i64((int64_t)limit), value_i64(claim), value_i64(lease_ms)), arena,
+                         scheduled_from_row, sizeof **ret, &items, ret_count, err);
     if (rc == RC_OK)
         *ret = items;
     return rc;
@@ -49,20 +80,78 @@ enum rc schedule_claim(struct tx *tx, size_t limit, int64_t lease_ms, struct are
 
 static const struct sql again = {
     .name = "schedule_again",
-    .text = "UPDATE query_schedule SET due_at = pn_now_ms() + $2 WHERE pay_no = $1",
+    .text = "UPDATE query_schedule SET due_at = pn_now_ms() + $3, claim = 0, unknowns = CASE WHEN $4 THEN unknowns + 1 ELSE 0 END "
+            "WHERE subject = $1 AND version = $2",
 };
 
-enum rc schedule_again(struct tx *tx, int64_t pay_no, int64_t due_in_ms, struct error *err)
+enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, bool unknown, struct error *err)
 {
-    return tx_exec(tx, &again, VALUES(value_i64(pay_no), value_i64(due_in_ms)), NULL, err);
+    return tx_exec(tx, &again, VALUES(value_i64(subject), value_i64(version), value_i64(due_in_ms), value_bool(unknown)), NULL, err);
 }
 
 static const struct sql done = {
     .name = "schedule_done",
-    .text = "DELETE FROM query_schedule WHERE pay_no = $1",
+    .text = "DELETE FROM query_schedule WHERE subject = $1 AND ($2 = 0 OR version = $2)",
 };
 
-enum rc schedule_done(struct tx *tx, int64_t pay_no, struct error *err)
+enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct error *err)
 {
-    return tx_exec(tx, &done, VALUES(value_i64(pay_no)), NULL, err);
+    return tx_exec(tx, &done, VALUES(value_i64(subject), value_i64(version)), NULL, err);
+}
+
+/* 601001 and 600001 are unpaid. */
+#define MOOT                                                                                                                      \
+    "SELECT subject FROM query_schedule AS q WHERE channel = $1 AND due_at <= pn_now_ms() AND "                                   \
+    "((task = 1 AND NOT EXISTS (SELECT 1 FROM pay_records WHERE pay_no = q.subject AND status = 601001)) OR "                     \
+    "(task = 5 AND NOT EXISTS (SELECT 1 FROM orders WHERE order_id = q.subject AND status = 600001))) ORDER BY due_at LIMIT $2"
+
+static const struct sql prune = {
+    .name = "schedule_prune",
+    .text = "DELETE FROM query_schedule WHERE subject IN (" MOOT ")",
+    .pg = "DELETE FROM query_schedule WHERE subject = ANY (ARRAY(" MOOT " FOR UPDATE SKIP LOCKED))",
+};
+
+enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err)
+{
+    int64_t changed;
+    enum rc rc = tx_exec(tx, &prune, VALUES(value_text(channel), value_i64((int64_t)limit)), &changed, err);
+    if (rc == RC_OK)
+        *ret_count = (size_t)changed;
+    return rc;
+}
+
+static const struct sql release = {
+    .name = "schedule_release",
+    .text = "UPDATE query_schedule SET due_at = pn_now_ms(), claim = 0, version = version + 1 WHERE claim = $1",
+};
+
+enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err)
+{
+    return tx_exec(tx, &release, VALUES(value_i64(claim)), NULL, err);
+}
+
+static const struct sql depths = {
+    .name = "schedule_depths",
+    .text = "SELECT channel, count(*), sum(CASE WHEN due_at <= pn_now_ms() THEN 1 ELSE 0 END), min(due_at) FROM query_schedule "
+            "GROUP BY channel ORDER BY channel",
+    .pg = "SELECT channel, count(*), count(*) FILTER (WHERE due_at <= pn_now_ms()), min(due_at) FROM query_schedule "
+          "GROUP BY channel ORDER BY channel",
+};
+
+static void depth_from_row(struct row *row, void *ret_depth)
+{
+    struct schedule_depth *depth = ret_depth;
+    depth->channel = row_text(row, 0);
+    depth->pending = row_i64(row, 1);
+    depth->due = row_i64(row, 2);
+    depth->oldest_due_at = row_i64(row, 3);
+}
+
+enum rc schedule_depths(struct tx *tx, struct arena *arena, struct schedule_depth **ret, size_t *ret_count, struct error *err)
+{
+    void *items;
+    enum rc rc = tx_list(tx, &depths, NULL, 0, arena, depth_from_row, sizeof **ret, &items, ret_count, err);
+    if (rc == RC_OK)
+        *ret = items;
+    return rc;
 }

@@ -230,9 +230,5 @@ enum rc sqlite_settle_store(struct tx *tx, struct settle_writes *writes, struct 
         rc = insert_events(tx, writes, err);
     for (size_t i = 0; rc == RC_OK && i < writes->outbox_count; i++)
         rc = insert_outbox_row(tx, &writes->outbox[i], err);
-    if (rc == RC_OK)
-        rc = insert_audits(tx, writes, err);
-    for (size_t i = 0; rc == RC_OK && i < writes->follow_up_count; i++)
-        rc = schedule_put(tx, writes->follow_ups[i], true, 0, err);
-    return rc;
+    return rc ? rc : insert_audits(tx, writes, err);
 }

@@ -56,6 +56,7 @@ CREATE TABLE pay_records (
     trade_no text,
     payer text,
     refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
+    refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
     paid_at bigint,
     idempotency_key text,
     params text,
@@ -125,13 +126,44 @@ CREATE TABLE notify_audit (
     created_at bigint NOT NULL
 );
 
-CREATE TABLE query_schedule (
-    pay_no bigint PRIMARY KEY,
-    close boolean NOT NULL,
-    attempts integer NOT NULL DEFAULT 0,
-    due_at bigint NOT NULL
+CREATE TABLE refunds (
+    refund_no bigint PRIMARY KEY,
+    pay_no bigint NOT NULL REFERENCES pay_records,
+    order_id bigint NOT NULL REFERENCES orders,
+    app text NOT NULL,
+    channel text NOT NULL,
+    out_refund_id text,
+    source text NOT NULL,
+    cause text,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    currency text NOT NULL,
+    reason text,
+    status integer NOT NULL,
+    doubt boolean NOT NULL DEFAULT false,
+    provider_no text,
+    code text,
+    message text,
+    created_at bigint NOT NULL,
+    finished_at bigint
 );
-CREATE INDEX query_schedule_due ON query_schedule (due_at);
+CREATE UNIQUE INDEX refunds_number ON refunds (app, out_refund_id) WHERE out_refund_id IS NOT NULL;
+CREATE INDEX refunds_record ON refunds (pay_no, refund_no);
+CREATE INDEX refunds_order ON refunds (order_id, refund_no);
+CREATE INDEX refunds_app ON refunds (app, refund_no);
+
+-- What to ask providers when. due_at is also the lease, `claim` who has it, and every put or claim counts the version up.
+CREATE TABLE query_schedule (
+    subject bigint PRIMARY KEY, -- a pay_no, refund_no or order_id, as the task says
+    task integer NOT NULL,
+    channel text NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    unknowns integer NOT NULL DEFAULT 0,
+    version bigint NOT NULL DEFAULT 1,
+    claim bigint NOT NULL DEFAULT 0,
+    due_at bigint NOT NULL
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX query_schedule_due ON query_schedule (channel, due_at);
 
 CREATE TABLE channel_memory (
     channel text PRIMARY KEY,

@@ -52,6 +52,7 @@ CREATE TABLE pay_records (
     trade_no TEXT,
     payer TEXT,
     refunded_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
+    refunding_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
     paid_at INTEGER,
     idempotency_key TEXT,
     params TEXT,
@@ -118,13 +119,43 @@ CREATE TABLE notify_audit (
     created_at INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE refunds (
+    refund_no INTEGER PRIMARY KEY,
+    pay_no INTEGER NOT NULL REFERENCES pay_records,
+    order_id INTEGER NOT NULL REFERENCES orders,
+    app TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    out_refund_id TEXT,
+    source TEXT NOT NULL,
+    cause TEXT,
+    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
+    currency TEXT NOT NULL,
+    reason TEXT,
+    status INTEGER NOT NULL,
+    doubt INTEGER NOT NULL DEFAULT 0,
+    provider_no TEXT,
+    code TEXT,
+    message TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX refunds_number ON refunds (app, out_refund_id) WHERE out_refund_id IS NOT NULL;
+CREATE INDEX refunds_record ON refunds (pay_no, refund_no);
+CREATE INDEX refunds_order ON refunds (order_id, refund_no);
+CREATE INDEX refunds_app ON refunds (app, refund_no);
+
+-- What to ask providers when. due_at is also the lease, `claim` who has it, and every put or claim counts the version up.
 CREATE TABLE query_schedule (
-    pay_no INTEGER PRIMARY KEY,
-    close INTEGER NOT NULL,
+    subject INTEGER PRIMARY KEY, -- a pay_no, refund_no or order_id, as the task says
+    task INTEGER NOT NULL,
+    channel TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    unknowns INTEGER NOT NULL DEFAULT 0,
+    version INTEGER NOT NULL DEFAULT 1,
+    claim INTEGER NOT NULL DEFAULT 0,
     due_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX query_schedule_due ON query_schedule (due_at);
+CREATE INDEX query_schedule_due ON query_schedule (channel, due_at);
 
 CREATE TABLE channel_memory (
     channel TEXT PRIMARY KEY,
