@@ -1,7 +1,7 @@
 /*
  * POST /notify/{channel}: the hot path. The HTTP thread lets the channel judge the message, suspends the connection and
- * queues the settlement; the committer answers after the commit. Nothing here blocks, and nothing but a commit leads to
- * the reply that keeps the provider from sending again.
+ * queues the settlement; the committer answers after the commit. What cannot be proven leads to a question to the provider
+ * instead. Nothing here blocks, and nothing but a commit leads to the reply that keeps the provider from sending again.
  */
 #include <microhttpd.h>
 #include <string.h>
@@ -130,6 +130,27 @@ static void settle(struct http_request *request, const struct notify_channel *ch
     request_unref(request);
 }
 
+/* Worker's thread, after the provider was asked, or ours when it is not. */
+static void hint_followed(void *arg, bool answered)
+{
+    struct http_request *request = arg;
+    if (request_claim(request))
+        answer(request, answered, request->arena);
+    request_unref(request);
+}
+
+/* Nothing of it is believed; the provider of the message is answered when the books are as they should be. */
+static void follow_hint(struct http_request *request, const struct notify_channel *channel, const struct pn_notification *judged)
+{
+    const struct pn_str *refund_no = &judged->refund_no;
+    const char *pay_no = arena_strndup(request->arena, judged->pay_no.data, judged->pay_no.len);
+    const char *refund = refund_no->data ? arena_strndup(request->arena, refund_no->data, refund_no->len) : NULL;
+    if (!request_suspend(request, DEADLINE_NOTIFY))
+        return;
+    request_ref(request);
+    pay_hint(request->server->options.pay, channel->name, pay_no, refund, HINT_NOTICE, hint_followed, request);
+}
+
 static const struct notify_channel *find_channel(const struct http_server *server, const char *name)
 {
     for (size_t i = 0; i < server->channel_count; i++)
@@ -160,12 +181,14 @@ void notify_take(struct http_request *request)
         settle(request, channel, judged.result);
         return;
     }
+    if (rc == PN_OK && judged.verdict == PN_HINT) {
+        metric_add(channel->hint, 1);
+        follow_hint(request, channel, &judged);
+        return;
+    }
     if (rc != PN_OK) {
         metric_add(channel->failed, 1);
         log_refused(channel, "failed", str(call.err.text), request->arena);
-    } else if (judged.verdict == PN_HINT) {
-        metric_add(channel->hint, 1);
-        log_refused(channel, "hint", judged.pay_no, request->arena);
     } else {
         metric_add(channel->refused, 1);
         log_refused(channel, "refused", judged.reason, request->arena);

@@ -15,6 +15,7 @@
 struct committer;
 struct follow_up;
 struct traffic;
+struct hints;
 
 /* Read-only after pay_new; the parts have their own locks. */
 struct pay {
@@ -25,6 +26,7 @@ struct pay {
     struct committer *committer;
     struct follow_up *follow_up;
     struct traffic *traffic; /* one for each of config->channels, in their order */
+    struct hints *hints;
 };
 
 /* ---- committer.c */
@@ -116,6 +118,10 @@ enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct
 
 /* ---- accept.c */
 enum rc payment_accept(struct pay *pay, int64_t pay_no, struct error *err);
+
+/* ---- hint.c */
+enum rc hints_new(const struct config *config, struct hints **ret_hints, struct error *err);
+void hints_free(struct hints *hints);
 
 /* ---- prepay.c: how a PREPAY result is kept in pay_records.prepay */
 struct prepay {

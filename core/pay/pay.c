@@ -18,6 +18,8 @@ enum rc pay_new(const struct pay_options *options, struct pay **ret_pay, struct 
     pay->store = options->store;
     enum rc rc = traffic_new(options->config, &pay->traffic, err);
     if (rc == RC_OK)
+        rc = hints_new(options->config, &pay->hints, err);
+    if (rc == RC_OK)
         rc = links_open(options->config->server.link_key_file, &pay->links, err);
     if (rc == RC_OK)
         rc = committer_new(pay, &pay->committer, err);
@@ -50,6 +52,7 @@ void pay_free(struct pay *pay)
     follow_up_free(pay->follow_up);
     committer_free(pay->committer);
     links_free(pay->links);
+    hints_free(pay->hints);
     traffic_free(pay->traffic);
     free(pay);
 }

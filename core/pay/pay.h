@@ -169,6 +169,18 @@ enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, 
 /* "https://…/pay/123?k=…" in the arena. */
 const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena);
 
+/* ---- hints */
+
+enum hint_source { HINT_NOTICE, HINT_RETURN }; /* a message to /notify, a browser at /return */
+
+/* Somebody says, without proof, that something happened to pay_no, or to its refund refund_no (NULL: not about one). The
+ * provider is asked, unless it has just been asked about the same or the channel has had too many hints; what it answers is
+ * settled. `done` (or NULL) runs once, on a worker or before the call returns; true: the provider has answered, and its
+ * answer is in the books. Any thread; never blocks. */
+typedef void (*hint_done)(void *arg, bool answered);
+void pay_hint(struct pay *pay, const char *channel, const char *pay_no, const char *refund_no, enum hint_source source,
+              hint_done done, void *arg);
+
 /* ---- how channels do, for operators; any thread */
 
 enum { CHANNEL_REASON_MAX = 160 };

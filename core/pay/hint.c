@@ -1,0 +1,233 @@
+/*
+ * Hints: somebody says, without proof, that something happened to a payment. Nothing of it is believed; the provider is
+ * asked, and its answer is settled like any other. How often is bounded, because anybody may send hints: the same one is
+ * asked about once at a time and then not for WINDOW_MS, and each channel has its tokens. HTTP threads and workers call
+ * pay_hint; the rest runs on workers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "pay/internal.h"
+
+enum { CHAINS = 256, WINDOW_MS = 5000, TOKENS_PER_SECOND = 20, TOKENS_MAX = 100, SOURCES = HINT_RETURN + 1 };
+
+struct waiter {
+    struct waiter *next;
+    hint_done done;
+    void *arg;
+};
+
+/* What was asked about lately. In its chain until WINDOW_MS after its end. */
+struct hint {
+    struct hint *next;
+    struct pay *pay;
+    const char *channel;
+    int64_t pay_no, refund_no; /* refund_no 0: about the payment */
+    struct waiter *waiters;    /* while it is being asked */
+    int64_t until_ms;          /* 0: it is being asked */
+
+    /* for the worker that asks */
+    struct arena *arena;
+    struct pay_record record;
+    struct order order;
+};
+
+struct bucket {
+    int64_t tokens, filled_ms; /* tokens in thousandths */
+};
+
+struct hints {
+    pthread_mutex_t lock; /* guards everything */
+    struct hint *chains[CHAINS];
+    struct bucket *buckets; /* by channel, then by source */
+};
+
+enum rc hints_new(const struct config *config, struct hints **ret_hints, struct error *err)
+{
+    struct hints *hints = calloc(1, sizeof *hints);
+    struct bucket *buckets = calloc(config->channel_count * SOURCES + 1, sizeof *buckets);
+    if (!hints || !buckets) {
+        free(hints);
+        free(buckets);
+        return error_set(err, RC_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < config->channel_count * SOURCES; i++)
+        buckets[i] = (struct bucket){ .tokens = TOKENS_MAX * 1000, .filled_ms = mono_ms() };
+    hints->buckets = buckets;
+    pthread_mutex_init(&hints->lock, NULL);
+    *ret_hints = hints;
+    return RC_OK;
+}
+
+void hints_free(struct hints *hints)
+{
+    if (!hints)
+        return;
+    for (size_t i = 0; i < CHAINS; i++)
+        for (struct hint *hint = hints->chains[i], *next; hint; hint = next) {
+            next = hint->next;
+            free(hint);
+        }
+    pthread_mutex_destroy(&hints->lock);
+    free(hints->buckets);
+    free(hints);
+}
+
+static void count(const char *channel, const char *outcome)
+{
+    struct buf labels = { 0 };
+    buf_addf(&labels, "channel=\"%s\",outcome=\"%s\"", channel, outcome);
+    metric_add(metric_counter("paynotify_hints_total", buf_text(&labels), "Hints about payments, by what became of them."), 1);
+    buf_free(&labels);
+}
+
+/* ---- the books of what was asked; the lock is held */
+
+static struct hint **chain_of(struct hints *hints, int64_t pay_no)
+{
+    return &hints->chains[((uint64_t)pay_no * UINT64_C(0x9E3779B97F4A7C15)) >> 56];
+}
+
+/* The one that is being asked, or was lately; takes the others that have had their time out of the chain. */
+static struct hint *find(struct hints *hints, const char *channel, int64_t pay_no, int64_t refund_no, int64_t now)
+{
+    struct hint *found = NULL;
+    for (struct hint **link = chain_of(hints, pay_no); *link;) {
+        struct hint *hint = *link;
+        if (hint->until_ms && hint->until_ms <= now) {
+            *link = hint->next;
+            free(hint);
+            continue;
+        }
+        if (hint->pay_no == pay_no && hint->refund_no == refund_no && hint->channel == channel)
+            found = hint;
+        link = &hint->next;
+    }
+    return found;
+}
+
+static bool take_token(struct bucket *bucket, int64_t now)
+{
+    bucket->tokens += (now - bucket->filled_ms) * TOKENS_PER_SECOND;
+    bucket->filled_ms = now;
+    if (bucket->tokens > TOKENS_MAX * 1000)
+        bucket->tokens = TOKENS_MAX * 1000;
+    if (bucket->tokens < 1000)
+        return false;
+    bucket->tokens -= 1000;
+    return true;
+}
+
+/* ---- asking */
+
+static void hint_end(struct hint *hint, bool answered, const char *outcome)
+{
+    struct hints *hints = hint->pay->hints;
+    count(hint->channel, outcome);
+    arena_free(hint->arena);
+    hint->arena = NULL;
+    pthread_mutex_lock(&hints->lock);
+    struct waiter *waiters = hint->waiters;
+    hint->waiters = NULL;
+    hint->until_ms = mono_ms() + WINDOW_MS; /* from here on it may go at any time */
+    pthread_mutex_unlock(&hints->lock);
+    for (struct waiter *next; waiters; waiters = next) {
+        next = waiters->next;
+        waiters->done(waiters->arg, answered);
+        free(waiters);
+    }
+}
+
+static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err)
+{
+    (void)err;
+    bool answered = state != PN_STATE_UNKNOWN && outcome != SETTLED_NOT;
+    hint_end(arg, answered, answered ? "answered" : "unanswered");
+}
+
+static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
+{
+    struct hint *hint = arg;
+    enum rc rc = record_get(tx, hint->pay_no, hint->arena, &hint->record, err);
+    return rc ? rc : order_get(tx, hint->record.order_id, hint->arena, &hint->order, err);
+}
+
+/* On a worker. */
+static void look_into(void *arg)
+{
+    struct hint *hint = arg;
+    struct error err = { 0 };
+    hint->arena = arena_new(0);
+    enum rc rc = store_read(hint->pay->store, load_tx, hint, &err);
+    if (rc == RC_NOT_FOUND || (rc == RC_OK && strcmp(hint->record.channel, hint->channel) != 0))
+        hint_end(hint, false, "no_such_payment");
+    else if (rc)
+        hint_end(hint, false, "unanswered");
+    else
+        provider_inquire(hint->pay, &(struct provider_ask){ .order = &hint->order, .record = &hint->record, .background = true },
+                         hint->arena, inquired, hint);
+}
+
+/* ---- hints come in */
+
+/* Under the lock: joins what is being asked, or begins (*ret_new). The outcome when it does neither, NULL otherwise. */
+static const char *enter(struct pay *pay, const struct hint *wanted, size_t bucket, struct waiter *waiter, struct hint **ret_new)
+{
+    struct hints *hints = pay->hints;
+    int64_t now = mono_ms();
+    struct hint *hint = find(hints, wanted->channel, wanted->pay_no, wanted->refund_no, now);
+    if (hint && hint->until_ms)
+        return "too_soon";
+    if (!hint) {
+        if (!take_token(&hints->buckets[bucket], now))
+            return "too_many";
+        if (!(hint = malloc(sizeof *hint)))
+            return "unanswered";
+        *hint = *wanted;
+        struct hint **chain = chain_of(hints, hint->pay_no);
+        hint->next = *chain;
+        *chain = hint;
+        *ret_new = hint;
+    }
+    if (waiter) {
+        waiter->next = hint->waiters;
+        hint->waiters = waiter;
+    }
+    return NULL;
+}
+
+static struct waiter *waiter_new(hint_done done, void *arg)
+{
+    struct waiter *waiter = malloc(sizeof *waiter);
+    if (waiter)
+        *waiter = (struct waiter){ .done = done, .arg = arg };
+    return waiter;
+}
+
+void pay_hint(struct pay *pay, const char *channel_name, const char *pay_no, const char *refund_no, enum hint_source source,
+              hint_done done, void *arg)
+{
+    const struct config_channel *channel = config_channel_find(pay->config, channel_name);
+    struct hint wanted = { .pay = pay }, *begun = NULL;
+    struct waiter *waiter = done ? waiter_new(done, arg) : NULL;
+    const char *outcome = "no_such_payment";
+    if (channel && id_parse(pay_no, &wanted.pay_no) && (waiter || !done)) {
+        wanted.channel = channel->name;
+        if (!refund_no || !id_parse(refund_no, &wanted.refund_no))
+            wanted.refund_no = 0; /* not ours: made in the provider's console */
+        pthread_mutex_lock(&pay->hints->lock);
+        outcome = enter(pay, &wanted, (size_t)(channel - pay->config->channels) * SOURCES + (size_t)source, waiter, &begun);
+        pthread_mutex_unlock(&pay->hints->lock);
+    }
+    if (outcome) {
+        if (channel)
+            count(channel->name, outcome);
+        free(waiter);
+        if (done)
+            done(arg, false);
+    } else if (begun && pool_post(pay->options.workers, look_into, begun) != RC_OK) {
+        hint_end(begun, false, "too_many");
+    }
+}
