@@ -314,15 +314,13 @@ enum settle_outcome settle_decide(const struct fact *fact, const struct policies
     case PN_STATE_REFUNDED:
         return decide_refunded(fact, policies, order, record, refunds, ret_effects);
     case PN_STATE_FAILED:
-        ret_effects->audit = "the provider reports a failed attempt";
-        return SETTLED_NOTED;
     case PN_STATE_UNPAID:
     case PN_STATE_NOT_FOUND:
     case PN_STATE_UNKNOWN:
     case PN_STATE_PROCESSING:
         /* Our own question is no news; what a provider says unasked is kept. */
         if (told_unasked(fact))
-            ret_effects->audit = "not paid yet";
+            ret_effects->audit = fact->state == PN_STATE_FAILED ? "the provider reports a failed attempt" : "not paid yet";
         return SETTLED_NOTED;
     }
     return SETTLED_NOTED;

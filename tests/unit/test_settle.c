@@ -33,6 +33,21 @@ static struct fact fact_of(enum pn_state state)
     };
 }
 
+static const struct policies hold = { LATE_HOLD, DUPLICATE_HOLD };
+
+/* Decides a fact that needs no refunds. */
+static enum settle_outcome decide(const struct fact *fact, struct order *order, struct pay_record *record, struct effects *effects)
+{
+    struct refund_book none = { 0 };
+    return settle_decide(fact, &hold, order, record, &none, effects);
+}
+
+static const char *only_event(const struct effects *effects)
+{
+    assert_true(effects->event_count <= 1);
+    return effects->event_count ? effects->events[0].type : NULL;
+}
+
 struct row {
     const char *name;
     enum pn_state state;
@@ -58,7 +73,6 @@ static const struct row rows[] = {
     { "closed", PN_STATE_CLOSED, PAYMENT_UNPAID, ORDER_UNPAID, SETTLED_CLOSED, PAYMENT_CLOSED, ORDER_UNPAID, NULL, false, false },
     { "closed twice", PN_STATE_CLOSED, PAYMENT_CLOSED, ORDER_UNPAID, SETTLED_REPEATED, PAYMENT_CLOSED, ORDER_UNPAID, NULL, false, false },
     { "closed but paid", PN_STATE_CLOSED, PAYMENT_PAID, ORDER_PAID, SETTLED_NOTED, PAYMENT_PAID, ORDER_PAID, "payment.review", true, false },
-    { "refund", PN_STATE_REFUNDED, PAYMENT_PAID, ORDER_PAID, SETTLED_REFUND, PAYMENT_PAID, ORDER_PAID, NULL, true, false },
     { "unpaid", PN_STATE_UNPAID, PAYMENT_UNPAID, ORDER_UNPAID, SETTLED_NOTED, PAYMENT_UNPAID, ORDER_UNPAID, NULL, true, false },
     { "unpaid after paid", PN_STATE_UNPAID, PAYMENT_PAID, ORDER_PAID, SETTLED_NOTED, PAYMENT_PAID, ORDER_PAID, NULL, true, false },
     { "failed", PN_STATE_FAILED, PAYMENT_UNPAID, ORDER_UNPAID, SETTLED_NOTED, PAYMENT_UNPAID, ORDER_UNPAID, NULL, true, false },
@@ -74,16 +88,17 @@ static void every_row_decides_as_the_table_says(void **state)
         struct fact fact = fact_of(row->state);
         struct effects effects;
         print_message("# %s\n", row->name);
-        assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), row->outcome);
+        assert_int_equal(decide(&fact, &order, &record, &effects), row->outcome);
         assert_int_equal(record.status, row->record_after);
         assert_int_equal(order.status, row->order_after);
         if (row->event)
-            assert_string_equal(effects.event, row->event);
+            assert_string_equal(only_event(&effects), row->event);
         else
-            assert_null(effects.event);
+            assert_null(only_event(&effects));
         assert_int_equal(effects.audit != NULL, row->audit);
         assert_int_equal(effects.close_siblings, row->close_siblings);
-        assert_false(effects.follow_up);
+        assert_int_equal(effects.task, 0);
+        assert_false(effects.ask_refunds);
     }
 }
 
@@ -92,11 +107,11 @@ static void refused(const struct fact *fact, enum payment_status status)
     struct order order = order_in(status == PAYMENT_PAID ? ORDER_PAID : ORDER_UNPAID), order_before = order;
     struct pay_record record = record_in(status);
     struct effects effects;
-    assert_int_equal(settle_decide(fact, LATE_HOLD, &order, &record, &effects), SETTLED_MISMATCH);
+    assert_int_equal(decide(fact, &order, &record, &effects), SETTLED_MISMATCH);
     assert_false(settle_outcome_accepted(SETTLED_MISMATCH));
     assert_int_equal(record.status, status);
     assert_memory_equal(&order, &order_before, sizeof order);
-    assert_string_equal(effects.event, "payment.review");
+    assert_string_equal(only_event(&effects), "payment.review");
     assert_true(record.needs_review);
     assert_non_null(effects.audit);
 }
@@ -136,10 +151,10 @@ static void a_repeated_mismatch_announces_itself_once(void **state)
     struct fact fact = fact_of(PN_STATE_PAID);
     struct effects effects;
     fact.total_minor = 1;
-    settle_decide(&fact, LATE_HOLD, &order, &record, &effects);
-    assert_non_null(effects.event);
-    settle_decide(&fact, LATE_HOLD, &order, &record, &effects);
-    assert_null(effects.event);
+    decide(&fact, &order, &record, &effects);
+    assert_non_null(only_event(&effects));
+    decide(&fact, &order, &record, &effects);
+    assert_null(only_event(&effects));
     assert_non_null(effects.audit);
 }
 
@@ -151,7 +166,7 @@ static void what_is_not_stated_is_no_mismatch(void **state)
     struct fact fact = fact_of(PN_STATE_PAID);
     struct effects effects;
     fact.merchant = fact.currency = fact.trade_no = NULL;
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_APPLIED);
+    assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_APPLIED);
 }
 
 /* A prepay without an answer leaves no merchant in the books: a notice for somebody else's would fit. */
@@ -164,15 +179,15 @@ static void a_notice_is_no_proof_before_the_books_know_the_merchant(void **state
     struct effects effects;
     record.merchant = NULL;
     fact.merchant = "app_id=9;seller_id=9";
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_MISMATCH);
-    assert_true(effects.follow_up);
+    assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_MISMATCH);
+    assert_int_equal(effects.task, TASK_QUERY);
     assert_int_equal(record.status, PAYMENT_UNPAID);
     assert_int_equal(order.status, ORDER_UNPAID);
     fact.source = "query"; /* asked with our own credentials */
     fact.merchant = NULL;
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_APPLIED);
+    assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_APPLIED);
     fact = fact_of(PN_STATE_PAID);
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_REPEATED);
+    assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_REPEATED);
 }
 
 static void one_batch_sees_its_own_effects(void **state)
@@ -184,38 +199,49 @@ static void one_batch_sees_its_own_effects(void **state)
     struct effects effects;
     second.pay_no = 43;
     other_trade.trade_no = "T2";
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &first, &effects), SETTLED_APPLIED);
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &first, &effects), SETTLED_REPEATED);
-    assert_int_equal(settle_decide(&other_trade, LATE_HOLD, &order, &first, &effects), SETTLED_MISMATCH);
-    assert_int_equal(settle_decide(&other_trade, LATE_HOLD, &order, &second, &effects), SETTLED_DUPLICATE);
+    assert_int_equal(decide(&fact, &order, &first, &effects), SETTLED_APPLIED);
+    assert_int_equal(decide(&fact, &order, &first, &effects), SETTLED_REPEATED);
+    assert_int_equal(decide(&other_trade, &order, &first, &effects), SETTLED_MISMATCH);
+    assert_int_equal(decide(&other_trade, &order, &second, &effects), SETTLED_DUPLICATE);
     assert_int_equal(order.paid_pay_no, 42);
 }
 
-static void a_late_payment_is_followed_up_when_the_app_accepts_it(void **state)
+static void the_apps_policy_decides_what_follows_late_and_duplicate_payments(void **state)
 {
+    static const struct { enum late_policy late; enum duplicate_policy duplicate; enum order_status order; int task; } cases[] = {
+        { LATE_HOLD, DUPLICATE_REFUND, ORDER_CLOSED, 0 },     { LATE_ACCEPT, DUPLICATE_HOLD, ORDER_CLOSED, TASK_POLICY },
+        { LATE_REFUND, DUPLICATE_HOLD, ORDER_CLOSED, TASK_POLICY }, { LATE_REFUND, DUPLICATE_HOLD, ORDER_PAID, 0 },
+        { LATE_HOLD, DUPLICATE_REFUND, ORDER_PAID, TASK_POLICY }, { LATE_HOLD, DUPLICATE_REFUND, ORDER_REFUNDED, TASK_POLICY },
+    };
     (void)state;
-    struct order order = order_in(ORDER_CLOSED);
-    struct pay_record record = record_in(PAYMENT_UNPAID);
-    struct fact fact = fact_of(PN_STATE_PAID);
-    struct effects effects;
-    assert_int_equal(settle_decide(&fact, LATE_ACCEPT, &order, &record, &effects), SETTLED_LATE);
-    assert_true(effects.follow_up);
-    assert_int_equal(order.status, ORDER_CLOSED);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct order order = order_in(cases[i].order);
+        struct pay_record record = record_in(PAYMENT_UNPAID);
+        struct fact fact = fact_of(PN_STATE_PAID);
+        struct policies policies = { cases[i].late, cases[i].duplicate };
+        struct refund_book none = { 0 };
+        struct effects effects;
+        settle_decide(&fact, &policies, &order, &record, &none, &effects);
+        assert_int_equal(effects.task, cases[i].task);
+        assert_int_equal(order.status, cases[i].order);
+        assert_int_equal(record.status, PAYMENT_PAID);
+    }
 }
 
-static void a_refund_of_what_we_never_saw_paid_makes_us_ask(void **state)
+static void a_refund_without_an_amount_of_what_we_never_saw_paid_makes_us_ask(void **state)
 {
     (void)state;
     struct order order = order_in(ORDER_UNPAID);
     struct pay_record record = record_in(PAYMENT_UNPAID);
     struct fact fact = fact_of(PN_STATE_REFUNDED);
     struct effects effects;
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_REFUND);
-    assert_true(effects.follow_up);
+    fact.total_minor = PN_NOT_STATED;
+    assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_NOTED);
+    assert_int_equal(effects.task, TASK_QUERY);
     assert_int_equal(record.status, PAYMENT_UNPAID);
     fact.source = "query"; /* the answer itself: asking again would go on for ever */
-    assert_int_equal(settle_decide(&fact, LATE_HOLD, &order, &record, &effects), SETTLED_REFUND);
-    assert_false(effects.follow_up);
+    assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_NOTED);
+    assert_int_equal(effects.task, 0);
 }
 
 static void merchants_are_compared_by_name(void **state)
@@ -252,8 +278,8 @@ int main(void)
         cmocka_unit_test(what_is_not_stated_is_no_mismatch),
         cmocka_unit_test(a_notice_is_no_proof_before_the_books_know_the_merchant),
         cmocka_unit_test(one_batch_sees_its_own_effects),
-        cmocka_unit_test(a_late_payment_is_followed_up_when_the_app_accepts_it),
-        cmocka_unit_test(a_refund_of_what_we_never_saw_paid_makes_us_ask),
+        cmocka_unit_test(the_apps_policy_decides_what_follows_late_and_duplicate_payments),
+        cmocka_unit_test(a_refund_without_an_amount_of_what_we_never_saw_paid_makes_us_ask),
         cmocka_unit_test(merchants_are_compared_by_name),
         cmocka_unit_test(merchant_text_cannot_be_forged_by_a_value),
     };
