@@ -12,55 +12,7 @@
 
 enum { EVENTS_PER_ITEM = sizeof((struct effects *)0)->events / sizeof((struct effects *)0)->events[0] };
 
-/* What one transaction over a batch works on; rebuilt from scratch when the transaction runs again. */
-struct batch {
-    struct pay *pay;
-    struct arena *arena;
-    struct item **items;
-    size_t item_count;
-    struct order *orders, *orders_before;
-    struct pay_record *records, *records_before;
-    size_t order_count, record_count;
-    struct settle_writes writes;
-    struct event *events;
-    struct audit *audits;
-    struct refund_book *books; /* of the records whose refunds were looked at */
-    struct refund **books_before;
-    size_t book_count;
-    struct schedule_entry *schedule;
-    size_t schedule_capacity;
-    struct tx *tx;
-    bool planned;
-};
-
 /* ------------------------------------------------------------------------------------------------ deciding */
-
-/* Both arrays come sorted from the store. */
-static struct pay_record *find_record(const struct batch *batch, int64_t pay_no)
-{
-    size_t low = 0, high = batch->record_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (batch->records[middle].pay_no < pay_no)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < batch->record_count && batch->records[low].pay_no == pay_no ? &batch->records[low] : NULL;
-}
-
-static struct order *find_order(const struct batch *batch, int64_t order_id)
-{
-    size_t low = 0, high = batch->order_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (batch->orders[middle].order_id < order_id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < batch->order_count && batch->orders[low].order_id == order_id ? &batch->orders[low] : NULL;
-}
 
 static struct policies policies_of(const struct pay *pay, const char *app)
 {
@@ -170,8 +122,8 @@ static enum rc add_events(struct batch *batch, const struct item *item, const st
 
 static enum rc decide_item(struct batch *batch, struct item *item, struct error *err)
 {
-    struct pay_record *record = find_record(batch, item->fact.pay_no);
-    struct order *order = record ? find_order(batch, record->order_id) : NULL;
+    struct pay_record *record = batch_record(batch, item->fact.pay_no);
+    struct order *order = record ? batch_order(batch, record->order_id) : NULL;
     if (!order) {
         item->outcome = SETTLED_UNKNOWN_PAYMENT;
         return RC_OK;
@@ -200,99 +152,6 @@ static enum rc decide_item(struct batch *batch, struct item *item, struct error 
 }
 
 /* ------------------------------------------------------------------------------------------------ writing */
-
-static bool record_differs(const struct pay_record *a, const struct pay_record *b)
-{
-    return a->status != b->status || a->needs_review != b->needs_review;
-}
-
-static bool has_paid(const struct pay_record *record)
-{
-    return record->status == PAYMENT_PAID || record->status == PAYMENT_REFUNDED;
-}
-
-static enum rc collect_changes(struct batch *batch, struct error *err)
-{
-    struct record_change *records = arena_alloc(batch->arena, (batch->record_count + 1) * sizeof *records);
-    struct order_change *orders = arena_alloc(batch->arena, (batch->order_count + 1) * sizeof *orders);
-    if (!records || !orders)
-        return error_set(err, RC_NOMEM, "out of memory");
-    for (size_t i = 0; i < batch->record_count; i++) {
-        const struct pay_record *before = &batch->records_before[i], *after = &batch->records[i];
-        if (!record_differs(before, after))
-            continue;
-        bool paid = !has_paid(before) && has_paid(after);
-        records[batch->writes.record_count++] = (struct record_change){
-            .pay_no = after->pay_no, .from = before->status, .to = after->status,
-            .trade_no = paid ? after->trade_no : NULL, .payer = paid ? after->payer : NULL,
-            .paid_at = paid ? after->paid_at : 0, .needs_review = after->needs_review,
-        };
-    }
-    for (size_t i = 0; i < batch->order_count; i++) {
-        const struct order *before = &batch->orders_before[i], *after = &batch->orders[i];
-        if (before->status == after->status && before->last_event == after->last_event)
-            continue;
-        bool paid = after->paid_pay_no != before->paid_pay_no;
-        orders[batch->writes.order_count++] = (struct order_change){
-            .order_id = after->order_id, .from = before->status, .to = after->status,
-            .paid_pay_no = paid ? after->paid_pay_no : 0, .paid_at = paid ? after->paid_at : 0,
-            .last_event = after->last_event == before->last_event ? 0 : after->last_event,
-        };
-    }
-    batch->writes.records = records;
-    batch->writes.orders = orders;
-    return RC_OK;
-}
-
-static void collect_book(struct batch *batch, const struct refund_book *book, const struct refund *before, struct refund_change *changes)
-{
-    for (size_t i = 0; i < book->count; i++) {
-        struct refund *after = &book->items[i];
-        if (!before || !after->created_at) /* made in this batch */
-            batch->writes.refund_inserts[batch->writes.refund_insert_count++] = *after;
-        else if (after->status != before[i].status || after->code != before[i].code || after->message != before[i].message)
-            changes[batch->writes.refund_change_count++] = (struct refund_change){
-                .refund_no = after->refund_no, .from = before[i].status, .to = after->status,
-                .code = after->code, .message = after->message,
-            };
-    }
-}
-
-static void collect_totals(struct batch *batch, int64_t pay_no, struct refund_totals *totals)
-{
-    const struct pay_record *after = find_record(batch, pay_no), *before = &batch->records_before[after - batch->records];
-    const struct order *order = find_order(batch, after->order_id), *order_before = &batch->orders_before[order - batch->orders];
-    if (after->refunded_minor == before->refunded_minor && after->refunding_minor == before->refunding_minor)
-        return;
-    bool moves_order = order->paid_pay_no == pay_no && order->refunded_minor != order_before->refunded_minor;
-    totals[batch->writes.refund_totals_count++] = (struct refund_totals){
-        .pay_no = pay_no, .from_refunded = before->refunded_minor, .from_refunding = before->refunding_minor,
-        .refunded = after->refunded_minor, .refunding = after->refunding_minor,
-        .order_id = moves_order ? order->order_id : 0, .order_from_refunded = order_before->refunded_minor,
-        .order_refunded = order->refunded_minor,
-    };
-}
-
-static enum rc collect_refunds(struct batch *batch, struct error *err)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < batch->book_count; i++)
-        count += batch->books[i].count;
-    if (count == 0)
-        return RC_OK;
-    struct refund_change *changes = arena_alloc(batch->arena, count * sizeof *changes);
-    struct refund_totals *totals = arena_alloc(batch->arena, batch->book_count * sizeof *totals);
-    batch->writes.refund_inserts = arena_alloc(batch->arena, count * sizeof *batch->writes.refund_inserts);
-    if (!changes || !totals || !batch->writes.refund_inserts)
-        return error_set(err, RC_NOMEM, "out of memory");
-    for (size_t i = 0; i < batch->book_count; i++) {
-        collect_book(batch, &batch->books[i], batch->books_before[i], changes);
-        collect_totals(batch, batch->books[i].pay_no, totals);
-    }
-    batch->writes.refund_changes = changes;
-    batch->writes.refund_totals = totals;
-    return RC_OK;
-}
 
 /* The rows of all events in one array, as the store and the outbox want them. */
 static enum rc plan_deliveries(struct batch *batch, struct error *err)
@@ -375,9 +234,7 @@ static enum rc settle_batch(struct tx *tx, void *arg, struct error *err)
     for (size_t i = 0; rc == RC_OK && i < batch->item_count; i++)
         rc = decide_item(batch, batch->items[i], err);
     if (rc == RC_OK)
-        rc = collect_changes(batch, err);
-    if (rc == RC_OK)
-        rc = collect_refunds(batch, err);
+        rc = batch_collect(batch, err);
     if (rc == RC_OK)
         rc = plan_deliveries(batch, err);
     if (rc)
