@@ -26,6 +26,7 @@ struct alipay_call {
     const struct params *params;
     const json_t *biz;
     bool charset_in_url;
+    bool from_app; /* the phone's SDK hands over an order string */
 };
 
 /* The node of an answer. */
@@ -35,9 +36,10 @@ json_t *alipay_refusal(const char *code, const char *sub_code, const char *sub_m
 json_t *alipay_query(const struct alipay_call *call);
 json_t *alipay_close(const struct alipay_call *call);
 json_t *alipay_precreate(const struct alipay_call *call);
-/* wap.pay and page.pay: the node is only made when the call is refused; else the trade is open and shown to the payer. */
+/* wap.pay, page.pay and app.pay: the node is only made when the call is refused; else the trade is open and shown to the payer. */
 json_t *alipay_open_wap(const struct alipay_call *call, char **ret_trade_no);
 json_t *alipay_open_page(const struct alipay_call *call, char **ret_trade_no);
+json_t *alipay_open_app(const struct alipay_call *call, char **ret_trade_no);
 
 /* ---- alipay_payer.c ---- */
 

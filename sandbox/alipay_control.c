@@ -56,7 +56,8 @@ static const char *status(const struct trade *trade)
 
 static const char *product(const struct trade *trade)
 {
-    static const char *const texts[] = {[TRADE_WAP] = "wap", [TRADE_PAGE] = "page", [TRADE_PRECREATE] = "precreate"};
+    static const char *const texts[] = {[TRADE_WAP] = "wap", [TRADE_PAGE] = "page", [TRADE_PRECREATE] = "precreate",
+                                        [TRADE_APP] = "app"};
     return texts[trade->product];
 }
 

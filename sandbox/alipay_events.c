@@ -25,6 +25,12 @@ static void announce_event(struct sandbox *sandbox, const struct trade *trade, e
         alipay_notify(sandbox, trade, out_biz_no);
 }
 
+/* Whether closing and finishing are announced by default. */
+static bool tells_more(const struct trade *trade)
+{
+    return trade->product == TRADE_WAP || trade->product == TRADE_APP;
+}
+
 static struct trade *expire(struct sandbox *sandbox, struct trade *trade)
 {
     if (trade && trade->status <= TRADE_WAITING && clock_now_ms() >= trade->expires_ms) {
@@ -79,7 +85,7 @@ const char *alipay_event_close(struct sandbox *sandbox, struct trade *trade, enu
         return "only an unpaid trade that a payer has opened can be closed";
     trade->status = TRADE_CLOSED;
     trade->closed_ms = clock_now_ms();
-    announce_event(sandbox, trade, announce, trade->product == TRADE_WAP, NULL);
+    announce_event(sandbox, trade, announce, tells_more(trade), NULL);
     return NULL;
 }
 
@@ -97,7 +103,7 @@ const char *alipay_event_finish(struct sandbox *sandbox, struct trade *trade, en
     if (trade->status != TRADE_SUCCESS)
         return "only a paid trade can be finished";
     trade->status = TRADE_FINISHED;
-    announce_event(sandbox, trade, announce, trade->product == TRADE_WAP, NULL);
+    announce_event(sandbox, trade, announce, tells_more(trade), NULL);
     return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "alipay.h"
+#include "certificates.h"
 #include "keys.h"
 #include "text.h"
 
@@ -16,20 +17,23 @@
 static const struct method {
     const char *name;
     json_t *(*answer)(const struct alipay_call *call);                    /* server to server */
-    json_t *(*open)(const struct alipay_call *call, char **ret_trade_no); /* in the payer's browser */
+    json_t *(*open)(const struct alipay_call *call, char **ret_trade_no); /* in the payer's browser or phone */
 } methods[] = {
     {"alipay.trade.wap.pay", NULL, alipay_open_wap},
     {"alipay.trade.page.pay", NULL, alipay_open_page},
+    {"alipay.trade.app.pay", NULL, alipay_open_app},
     {"alipay.trade.precreate", alipay_precreate, NULL},
     {"alipay.trade.query", alipay_query, NULL},
     {"alipay.trade.close", alipay_close, NULL},
 };
 
-static const struct method *find_method(const char *name)
+/* The method that is called, if it can be called this way: app.pay is the phone's alone, and all it can call. */
+static const struct method *find_method(const struct alipay_call *call)
 {
+    const char *name = params_get(call->params, "method");
     for (size_t i = 0; name && i < sizeof methods / sizeof *methods; i++)
         if (strcmp(methods[i].name, name) == 0)
-            return &methods[i];
+            return (methods[i].open == alipay_open_app) == call->from_app ? &methods[i] : NULL;
     return NULL;
 }
 
@@ -96,6 +100,23 @@ static json_t *check_signature(const struct sandbox *sandbox, const struct param
     return refusal;
 }
 
+/* In certificate mode a request says whose certificate it is signed with and which roots it trusts. */
+static json_t *check_certificates(const struct sandbox *sandbox, const struct params *params)
+{
+    const char *own = params_get(params, "app_cert_sn"), *roots = params_get(params, "alipay_root_cert_sn");
+    if (!sandbox->certificates)
+        return NULL;
+    if (!own || own[0] == '\0')
+        return invalid("isv.missing-app-cert-sn", "app_cert_sn is missing: the application signs with a certificate");
+    if (strcmp(own, sandbox->certificates->app_sn) != 0)
+        return invalid("isv.app-cert-not-exist", "app_cert_sn is not the application's certificate");
+    if (!roots || roots[0] == '\0')
+        return invalid("isv.missing-alipay-root-cert-sn", "alipay_root_cert_sn is missing");
+    if (strcmp(roots, sandbox->certificates->root_sn) != 0)
+        return invalid("isv.invalid-alipay-root-cert-sn", "alipay_root_cert_sn names other roots");
+    return NULL;
+}
+
 static json_t *parse_biz(const struct params *params)
 {
     const char *text = params_get(params, "biz_content");
@@ -114,10 +135,11 @@ static json_t *check(const struct alipay_call *call)
         return refusal;
     if (strcmp(params_get(call->params, "app_id"), call->sandbox->app_id) != 0)
         return invalid("isv.invalid-app-id", "app_id is unknown here");
-    if ((refusal = check_charset(call)) || (refusal = check_signature(call->sandbox, call->params)) ||
+    if ((refusal = check_charset(call)) || (refusal = check_certificates(call->sandbox, call->params)) ||
+        (refusal = check_signature(call->sandbox, call->params)) ||
         (refusal = check_common(call->params)))
         return refusal;
-    if (!find_method(params_get(call->params, "method")))
+    if (!find_method(call))
         return invalid("isv.invalid-method", "there is no such method");
     return call->biz ? NULL : invalid("isv.invalid-parameter", "biz_content must be a JSON object without repeated names");
 }
@@ -151,6 +173,15 @@ static char *node_name(const char *method)
     return name;
 }
 
+/* In certificate mode an answer names the certificate that signed it. The caller frees. */
+static char *certificate_member(const struct sandbox *sandbox, const struct fault_plan *plan)
+{
+    static const char other[] = "00000000000000000000000000000000";
+    if (!sandbox->certificates)
+        return text_copy("");
+    return text_format("\"alipay_cert_sn\":\"%s\",", plan->other_certificate ? other : sandbox->certificates->provider_sn);
+}
+
 static struct reply signed_answer(const struct sandbox *sandbox, const char *method, json_t *node,
                                   const struct fault_plan *plan)
 {
@@ -164,7 +195,9 @@ static struct reply signed_answer(const struct sandbox *sandbox, const char *met
         free(text);
         text = node_text(node);
     }
-    char *body = text_format("{\"%s\":%s,\"sign\":\"%s\"}", name, text, sign);
+    char *certificate = certificate_member(sandbox, plan);
+    char *body = text_format("{\"%s\":%s,%s\"sign\":\"%s\"}", name, text, certificate, sign);
+    free(certificate);
     free(name);
     free(text);
     free(sign);
@@ -246,8 +279,8 @@ static struct reply answer_server(const struct alipay_call *call, const struct m
 static struct reply handle_call(const struct alipay_call *call, const struct fault_plan *plan)
 {
     json_t *refusal = check(call);
-    const struct method *method = find_method(params_get(call->params, "method"));
-    if (method && method->open)
+    const struct method *method = find_method(call);
+    if (call->from_app || (method && method->open))
         return open_in_browser(call, method, refusal);
     return answer_server(call, method, refusal, plan);
 }
@@ -290,7 +323,7 @@ static struct reply gateway(struct sandbox *sandbox, const struct request *reque
     bool charset_in_url = params_get(&params, "charset") != NULL;
     if (good && form_parse(&params, request->body, request->body_length)) {
         json_t *biz = parse_biz(&params);
-        reply = gateway_call(&(struct alipay_call){sandbox, &params, biz, charset_in_url});
+        reply = gateway_call(&(struct alipay_call){sandbox, &params, biz, charset_in_url, false});
         json_decref(biz);
     } else {
         reply = reply_text(400, "text/plain; charset=utf-8", text_copy("these are no form-encoded UTF-8 parameters\n"));
@@ -299,7 +332,25 @@ static struct reply gateway(struct sandbox *sandbox, const struct request *reque
     return reply;
 }
 
+/* The phone: its SDK takes the order string from the merchant's app as it is and shows the payer the cashier. */
+static struct reply app(struct sandbox *sandbox, const struct request *request)
+{
+    struct params params = {0};
+    struct reply reply;
+    if (form_parse(&params, request->body, request->body_length) && params.count > 0) {
+        json_t *biz = parse_biz(&params);
+        bool charset = params_get(&params, "charset") != NULL;
+        reply = gateway_call(&(struct alipay_call){sandbox, &params, biz, charset, true});
+        json_decref(biz);
+    } else {
+        reply = reply_text(400, "text/plain; charset=utf-8", text_copy("this is no order string\n"));
+    }
+    params_free(&params);
+    return reply;
+}
+
 static const struct route routes[] = {
+    {"POST", "/app", BODY_LIMIT, app},
     {"GET", "/gateway.do", BODY_LIMIT, gateway},
     {"POST", "/gateway.do", BODY_LIMIT, gateway},
 };

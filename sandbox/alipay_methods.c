@@ -22,6 +22,7 @@ struct product {
 
 static const struct product wap = {TRADE_WAP, {"QUICK_WAP_WAY", "QUICK_WAP_PAY", NULL}, false, 15 * DAY_MS, 5 * MINUTE_MS};
 static const struct product page = {TRADE_PAGE, {"FAST_INSTANT_TRADE_PAY", NULL}, false, 15 * DAY_MS, MINUTE_MS};
+static const struct product app = {TRADE_APP, {"QUICK_MSECURITY_PAY", NULL}, true, 15 * DAY_MS, 5 * MINUTE_MS};
 static const struct product precreate = {
     TRADE_PRECREATE, {"FACE_TO_FACE_PAYMENT", "QR_CODE_OFFLINE", NULL}, true, 120 * MINUTE_MS, MINUTE_MS};
 
@@ -232,6 +233,11 @@ json_t *alipay_open_wap(const struct alipay_call *call, char **ret_trade_no)
 json_t *alipay_open_page(const struct alipay_call *call, char **ret_trade_no)
 {
     return open_trade(call, &page, ret_trade_no);
+}
+
+json_t *alipay_open_app(const struct alipay_call *call, char **ret_trade_no)
+{
+    return open_trade(call, &app, ret_trade_no);
 }
 
 json_t *alipay_precreate(const struct alipay_call *call)

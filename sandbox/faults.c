@@ -12,7 +12,7 @@
 
 #define MOST_MS (INT64_C(24) * 3600 * 1000)
 
-enum kind { DELAY, DROP, STATUS, HTML, UNAVAILABLE, FAIL, REFUSE, BAD_SIGNATURE, WRONG_KEY, CHANGE, TAMPER, DUPLICATE, REORDER };
+enum kind { DELAY, DROP, STATUS, HTML, UNAVAILABLE, FAIL, REFUSE, BAD_SIGNATURE, WRONG_KEY, OTHER_CERTIFICATE, CHANGE, TAMPER, DUPLICATE, REORDER };
 
 static const struct {
     const char *name;
@@ -27,6 +27,7 @@ static const struct {
     [REFUSE] = {"refuse", true, false},
     [BAD_SIGNATURE] = {"bad_signature", true, true},
     [WRONG_KEY] = {"wrong_key", true, true},
+    [OTHER_CERTIFICATE] = {"other_certificate", true, false},
     [CHANGE] = {"change", true, true},
     [TAMPER] = {"tamper", true, true},
     [DUPLICATE] = {"duplicate", false, true},
@@ -221,6 +222,7 @@ static void plan_in(struct fault_plan *plan, const struct fault *fault)
     case REFUSE: plan->code = text_copy(fault->code); break;
     case BAD_SIGNATURE: plan->bad_signature = true; break;
     case WRONG_KEY: plan->wrong_key = true; break;
+    case OTHER_CERTIFICATE: plan->other_certificate = true; break;
     case CHANGE: plan->change = json_incref(fault->fields); break;
     case TAMPER: plan->tamper = json_incref(fault->fields); break;
     case DUPLICATE: plan->duplicates = (int)fault->amount; break;

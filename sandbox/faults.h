@@ -25,6 +25,7 @@ struct fault_plan {
     char *code;        /* gateway: a refusal with this code, signed */
     bool bad_signature;
     bool wrong_key;
+    bool other_certificate; /* gateway, Alipay's certificate mode: the answer names one that the merchant has not */
     int duplicates;    /* notice: so many more of it */
     bool hold;         /* notice: keep it back … */
     bool hold_is_last; /* … and let all that are kept go, the last first */

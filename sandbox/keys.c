@@ -182,6 +182,16 @@ void keys_free(struct keys *keys)
     free(keys);
 }
 
+EVP_PKEY *keys_provider(const struct keys *keys)
+{
+    return keys->provider;
+}
+
+EVP_PKEY *keys_app(const struct keys *keys)
+{
+    return keys->app;
+}
+
 static EVP_PKEY *stranger(struct keys *keys)
 {
     pthread_mutex_lock(&keys->lock);

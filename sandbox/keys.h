@@ -5,6 +5,7 @@
 #ifndef SANDBOX_KEYS_H
 #define SANDBOX_KEYS_H
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -23,6 +24,10 @@ enum signer {
  * and is used. NULL: `ret_error` says what is wrong; the caller frees it. */
 struct keys *keys_open(const char *dir, char **ret_error);
 void keys_free(struct keys *keys);
+
+/* For certificates: the provider's private key and the application's public one. Borrowed. */
+EVP_PKEY *keys_provider(const struct keys *keys);
+EVP_PKEY *keys_app(const struct keys *keys);
 
 /* SHA256withRSA over `text`, base64 on one line. The caller frees. */
 char *keys_sign(struct keys *keys, enum signer signer, const char *text, size_t n);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "alipay.h"
+#include "certificates.h"
 #include "control.h"
 #include "keys.h"
 #include "notifier.h"
@@ -23,15 +24,17 @@
 struct options {
     const char *listen, *dir, *app_id, *port_file;
     int64_t speed;
+    bool certificates;
 };
 
 static const char usage[] =
-    "usage: paynotify-sandbox --dir DIR [--listen ADDRESS:PORT] [--speed N] [--app-id ID] [--port-file FILE]\n"
+    "usage: paynotify-sandbox --dir DIR [--listen ADDRESS:PORT] [--speed N] [--app-id ID] [--certificates] [--port-file FILE]\n"
     "Plays Alipay with test keys. It is no real provider, and no money moves.\n"
     "  --dir DIR          keys and merchant.conf; made when missing\n"
     "  --listen A:P       default 127.0.0.1:0, a free port; [::1]:0 for IPv6\n"
     "  --speed N          repeats notices N times faster than Alipay (1 to 1000000, default 1)\n"
     "  --app-id ID        of the merchant's application, digits (default 9021000100000001)\n"
+    "  --certificates     Alipay's certificate mode in place of plain keys\n"
     "  --port-file FILE   the port is written there once requests are answered\n";
 
 static bool parse_options(int argc, char **argv, struct options *options)
@@ -39,6 +42,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
     static const struct option names[] = {{"listen", required_argument, NULL, 'l'},  {"dir", required_argument, NULL, 'd'},
                                           {"speed", required_argument, NULL, 's'},   {"app-id", required_argument, NULL, 'a'},
                                           {"port-file", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+                                          {"certificates", no_argument, NULL, 'c'},
                                           {NULL, 0, NULL, 0}};
     char *end;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -47,6 +51,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
         case 'd': options->dir = optarg; break;
         case 'a': options->app_id = optarg; break;
         case 'p': options->port_file = optarg; break;
+        case 'c': options->certificates = true; break;
         case 's':
             errno = 0;
             options->speed = strtol(optarg, &end, 10);
@@ -81,14 +86,19 @@ static bool write_merchant(const struct sandbox *sandbox, const char *dir)
 {
     char *folder = need(realpath(dir, NULL));
     char *path = text_format("%s/merchant.conf", folder);
+    char *trust = sandbox->certificates ? text_format("app_cert_file = %s/app-cert.crt\n"
+                                                      "alipay_cert_file = %s/alipay-cert.crt\n"
+                                                      "alipay_root_cert_file = %s/alipay-root.crt\n",
+                                                      folder, folder, folder)
+                                        : text_format("alipay_public_key_file = %s/alipay-public.pem\n", folder);
     char *text = text_format("; Test account of paynotify-sandbox: no real provider, no money. Goes under [channel alipay].\n"
                              "app_id = %s\n"
                              "gateway = %s/gateway.do\n"
                              "private_key_file = %s/app-private.pem\n"
-                             "alipay_public_key_file = %s/alipay-public.pem\n"
-                             "seller_id = %s\n",
-                             sandbox->app_id, server_url(sandbox->server), folder, folder, sandbox->seller_id);
+                             "%sseller_id = %s\n",
+                             sandbox->app_id, server_url(sandbox->server), folder, trust, sandbox->seller_id);
     bool done = write_file(path, text);
+    free(trust);
     free(folder);
     free(path);
     free(text);
@@ -134,10 +144,12 @@ static bool open_sandbox(struct sandbox *sandbox, const struct options *options)
     sandbox->server = server_bind(options->listen, &error);
     if (sandbox->server)
         sandbox->keys = keys_open(options->dir, &error);
+    if (sandbox->keys && options->certificates)
+        sandbox->certificates = certificates_open(options->dir, sandbox->keys, &error);
     if (error)
         fprintf(stderr, "paynotify-sandbox: %s\n", error);
     free(error);
-    return sandbox->keys && write_merchant(sandbox, options->dir);
+    return sandbox->keys && (sandbox->certificates || !options->certificates) && write_merchant(sandbox, options->dir);
 }
 
 int main(int argc, char **argv)
@@ -176,6 +188,7 @@ out:
     notifier_free(sandbox.notifier);
     faults_free(sandbox.faults);
     trades_free(sandbox.trades);
+    certificates_free(sandbox.certificates);
     keys_free(sandbox.keys);
     curl_global_cleanup();
     return status;

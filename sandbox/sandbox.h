@@ -5,6 +5,7 @@
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H
 
+struct certificates;
 struct faults;
 struct keys;
 struct notifier;
@@ -15,6 +16,7 @@ struct sandbox {
     const char *app_id;
     const char *seller_id;
     struct keys *keys;
+    struct certificates *certificates; /* NULL: Alipay knows the application by its public key */
     struct trades *trades;
     struct faults *faults;
     struct notifier *notifier;

@@ -16,7 +16,7 @@ enum trade_status {
     TRADE_CLOSED
 };
 
-enum trade_product { TRADE_WAP, TRADE_PAGE, TRADE_PRECREATE };
+enum trade_product { TRADE_WAP, TRADE_PAGE, TRADE_PRECREATE, TRADE_APP };
 
 enum refund_status {
     REFUND_PROCESSING, /* accepted, and the money is on its way */

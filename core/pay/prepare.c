@@ -203,8 +203,9 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
         merchant_write(&merchant, &result->merchant);
         creation->merchant = arena_strdup(creation->arena, buf_text(&merchant));
         buf_free(&merchant);
-        /* What took no call can be made again at any time, and fresher. */
-        creation->prepay = called ? prepay_write(result, creation->arena) : NULL;
+        /* What took no call can be made again at any time, and fresher; but an app gets it now, with this answer. */
+        bool handed_out = called || result->prepay_kind == PN_PREPAY_APP_PARAMS;
+        creation->prepay = handed_out ? prepay_write(result, creation->arena) : NULL;
     }
     enum rc stored = store_write(creation->pay->store, LANE_WORK, prepared_tx, creation, &err);
     if (stored == RC_OK && (creation->overtaken || (creation->declined && creation->resumed)))

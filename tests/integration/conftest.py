@@ -26,6 +26,7 @@ TEST_SECONDS = 180
 
 def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): how long the test may take, if not {TEST_SECONDS} s")
+    config.addinivalue_line("markers", "certificates: the sandbox plays Alipay's certificate mode")
     config.addinivalue_line("markers", "store(kind): makes sense on this store only")
 
 
@@ -100,7 +101,8 @@ def clean_broker(broker):
 @pytest.fixture
 def sandbox(directory, request):
     """The provider's side; it repeats its notices a thousand times faster than Alipay."""
-    started = Sandbox(BUILD, os.path.join(directory, "sandbox"), speed=1000)
+    certificates = request.node.get_closest_marker("certificates") is not None
+    started = Sandbox(BUILD, os.path.join(directory, "sandbox"), speed=1000, certificates=certificates)
     request.node.logs["the sandbox"] = started.path("sandbox.log")
     with started:
         yield started

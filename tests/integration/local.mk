@@ -1,6 +1,7 @@
 # pytest against the real server, a real RabbitMQ and both stores. tap.py makes every pytest test one in the totals;
 # each file is a test program of its own, so that several run at once under `make -jN check`.
 integration_tests = \
+	tests/integration/test_alipay.py \
 	tests/integration/test_api.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_config.py \
@@ -12,6 +13,7 @@ integration_tests = \
 	tests/integration/test_names.py \
 	tests/integration/test_path.py \
 	tests/integration/test_sandbox.py \
+	tests/integration/test_sandbox_alipay.py \
 	tests/integration/test_settlement.py \
 	tests/integration/test_sink_rabbitmq.py \
 	tests/integration/test_two_servers.py

@@ -15,13 +15,16 @@ import requests
 
 WAIT_SECONDS = 30
 KEYS = ("alipay-private.pem", "app-private.pem")
+CERTIFICATES = ("app-cert.crt", "alipay-cert.crt", "alipay-root.crt")
 
 
 class Sandbox:
     _keys = {}  # made once in a run: making them costs more than most tests
 
-    def __init__(self, builddir, directory, speed=1, listen="127.0.0.1:0", app_id=None, fresh_keys=False):
-        """fresh_keys: the sandbox makes its own, unless they are in the directory already."""
+    def __init__(self, builddir, directory, speed=1, listen="127.0.0.1:0", app_id=None, fresh_keys=False,
+                 certificates=False):
+        """fresh_keys: the sandbox makes its own, unless they are in the directory already. certificates: Alipay's certificate
+        mode."""
         self.directory = str(directory)
         self.process = None
         self.url = None
@@ -34,6 +37,9 @@ class Sandbox:
                          "--speed", str(speed), "--port-file", self._port_file]
         if app_id:
             self._command += ["--app-id", app_id]
+        self._key_names = KEYS + CERTIFICATES if certificates else KEYS
+        if certificates:
+            self._command.append("--certificates")
 
     # -- life
 
@@ -55,15 +61,18 @@ class Sandbox:
             self.url = "http://127.0.0.1:%d" % int(port.read())
         account = self.get("/control")
         self.app_id, self.seller_id, self.gateway = account["app_id"], account["seller_id"], account["gateway"]
-        if not self._fresh_keys and not Sandbox._keys:
-            for name in KEYS:
-                with open(self.path(name), "rb") as key:
-                    Sandbox._keys[name] = key.read()
+        if not self._fresh_keys:
+            for name in self._key_names:
+                if name not in Sandbox._keys:
+                    with open(self.path(name), "rb") as key:
+                        Sandbox._keys[name] = key.read()
         return self
 
     def _lay_keys(self):
         if not any(os.path.exists(self.path(name)) for name in KEYS):
             for name, key in Sandbox._keys.items():
+                if name not in self._key_names:
+                    continue
                 with open(os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                     file.write(key)
 
@@ -118,6 +127,11 @@ class Sandbox:
     def submit(self, action, fields):
         """Posts a pay form as a browser would; returns the answer, whose page offers Pay and Cancel."""
         return self.session.post(action, data=fields, timeout=WAIT_SECONDS, allow_redirects=False)
+
+    def open_app(self, order_string):
+        """The merchant's app hands its order string to the phone's SDK; returns the answer, the same page as submit()."""
+        return self.session.post(self.url + "/app", data=order_string.encode("ascii"), timeout=WAIT_SECONDS,
+                                 headers={"Content-Type": "text/plain"}, allow_redirects=False)
 
     def press(self, button, trade_no):
         """Presses "pay" or "cancel" on the payer's page; returns the answer, a redirect when there is a return_url."""

@@ -1,0 +1,113 @@
+"""Alipay's other ways from end to end, on both stores: the app product, whose order string a phone's SDK takes, and certificate
+mode, in which both sides name the certificates that they sign with."""
+
+import os
+
+import pytest
+
+import merchant
+from books import PAID
+from waiting import wait_for
+
+
+def wait_paid(books, order_id):
+    wait_for(lambda: books.order(order_id)["status"] == PAID, 20, "the order to be paid")
+    assert books.events(order_id) == ["payment.succeeded"]
+
+
+def order_string(payment):
+    """All that the merchant's app gets, and hands on."""
+    assert list(payment.get("app_params", payment)) == ["order_string"]
+    return payment["app_params"]["order_string"]
+
+
+def pay_in_app(server, sandbox, books, number):
+    order = server.order(number)
+    payment = server.payment(order["order_id"], product="app")
+    page = sandbox.open_app(order_string(payment))
+    assert page.status_code == 200, page.text
+    assert sandbox.trade(payment["pay_no"])["product"] == "app"
+    sandbox.pay(payment["pay_no"])
+    wait_paid(books, order["order_id"])
+    return payment
+
+
+def test_an_app_pays_with_its_order_string(server, sandbox, books):
+    payment = pay_in_app(server, sandbox, books, "a-1")
+    assert server.ok("GET", f"/v1/payments/{payment['pay_no']}")["status"] == "paid"
+
+
+def test_an_app_s_payment_is_found_by_asking(server, sandbox, books):
+    order = server.order("a-2")
+    payment = server.payment(order["order_id"], product="app")
+    path = f"/v1/payments/{payment['pay_no']}?refresh=true"
+    assert server.ok("GET", path)["status"] == "unpaid"
+    sandbox.open_app(order_string(payment))
+    sandbox.pay(payment["pay_no"], notify=False)
+    assert server.ok("GET", path)["status"] == "paid"
+    wait_paid(books, order["order_id"])
+
+
+def test_an_order_string_that_somebody_changed_pays_nothing(server, sandbox, books):
+    payment = server.payment(server.order("a-3")["order_id"], product="app")
+    page = sandbox.open_app(order_string(payment).replace("88.80", "00.01"))
+    assert page.status_code == 400 and "isv.invalid-signature" in page.text
+    assert sandbox.trades() == []
+
+
+@pytest.mark.certificates
+def test_certificate_mode_pays_in_every_product(server, sandbox, books, pay_page, submit, scan):
+    pay_in_app(server, sandbox, books, "z-1")
+    for number, product in (("z-2", "wap"), ("z-3", "page"), ("z-4", "precreate")):
+        order = server.order(number)
+        payment = server.payment(order["order_id"], product=product)
+        if product == "precreate":
+            scan(payment)
+        else:
+            assert submit(pay_page(payment["pay_url"])).status_code == 200
+        sandbox.pay(payment["pay_no"])
+        wait_paid(books, order["order_id"])
+
+
+@pytest.mark.certificates
+def test_certificate_mode_asks_and_believes_the_answer(server, sandbox, books, pay_page, submit):
+    order = server.order("z-5")
+    payment = server.payment(order["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    sandbox.pay(payment["pay_no"], notify=False)
+    assert server.ok("GET", f"/v1/payments/{payment['pay_no']}?refresh=true")["status"] == "paid"
+    wait_paid(books, order["order_id"])
+
+
+@pytest.mark.certificates
+def test_a_notice_may_name_the_certificate(server, sandbox, books, pay_page, submit):
+    order = server.order("z-6")
+    payment = server.payment(order["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    sn = merchant.certificate_sn(merchant.certificates_in(sandbox.path("alipay-cert.crt"))[0])
+    sandbox.fault("notice", "change", fields={"alipay_cert_sn": sn})
+    sandbox.pay(payment["pay_no"])
+    wait_paid(books, order["order_id"])
+
+
+@pytest.mark.certificates
+def test_an_answer_by_a_certificate_that_is_not_installed_is_not_believed(server, sandbox, books, pay_page, submit):
+    """Alipay has renewed its certificate: nothing is believed until an operator installs it, and the log says so."""
+    payment = server.payment(server.order("z-7")["order_id"])
+    submit(pay_page(payment["pay_url"]))
+    sandbox.pay(payment["pay_no"], notify=False)
+    sandbox.fault("gateway", "other_certificate", count=-1)
+    path = f"/v1/payments/{payment['pay_no']}?refresh=true"
+    answer = server.ok("GET", path)
+    assert (answer["status"], answer.get("unknown")) == ("unpaid", True)
+    sandbox.clear_faults()
+    assert server.ok("GET", path)["status"] == "paid"
+
+
+@pytest.mark.certificates
+def test_a_wrong_application_certificate_is_refused_before_anything_starts(make_server, sandbox):
+    server = make_server({"channel alipay": {"app_cert_file": sandbox.path("alipay-cert.crt")}})
+    server.start(wait=False)
+    assert server.process.wait(30) != 0
+    assert "app_cert" in server.text_of_log() and "is not the certificate of private_key" in server.text_of_log()
+    assert os.path.exists(sandbox.path("app-cert.crt"))
