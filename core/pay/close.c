@@ -39,7 +39,7 @@ struct closing {
 static enum rc let_go(struct closing *closing, struct tx *tx, const struct order *order, struct error *err)
 {
     const struct scheduled *held = &closing->scheduled;
-    return order->status == ORDER_CLOSING ? schedule_again(tx, held->subject, held->version, CRASH_MS, false, err)
+    return order->status == ORDER_CLOSING ? schedule_again(tx, held->subject, held->version, CRASH_MS, ANSWER_LEARNED, err)
                                           : schedule_done(tx, held->subject, held->version, err);
 }
 
@@ -67,7 +67,7 @@ static enum rc again_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct closing *closing = arg;
     const struct scheduled *held = &closing->scheduled;
-    return schedule_again(tx, held->subject, held->version, closing->again_in_ms, closing->unknown, err);
+    return schedule_again(tx, held->subject, held->version, closing->again_in_ms, closing->unknown ? ANSWER_UNKNOWN : ANSWER_LEARNED, err);
 }
 
 /* Ends the closing with a last transaction. When that fails the schedule's lease brings the record back. */

@@ -59,7 +59,7 @@ static enum rc done_tx(struct tx *tx, void *arg, struct error *err)
 static enum rc again_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct task *task = arg;
-    return schedule_again(tx, task->scheduled.subject, task->scheduled.version, AGAIN_MS, true, err);
+    return schedule_again(tx, task->scheduled.subject, task->scheduled.version, AGAIN_MS, ANSWER_UNKNOWN, err);
 }
 
 static void task_write(struct task *task, tx_fn fn)

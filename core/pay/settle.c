@@ -236,7 +236,7 @@ static enum settle_outcome decide_refunded(const struct fact *fact, const struct
     if (!is_paid(record) && fact->total_minor == PN_NOT_STATED) {
         /* A refund of what we do not know as paid means that we missed the payment: ask, unless this is the answer. */
         effects->audit = "the provider reports a refund of a payment that the books do not know as paid";
-        effects->task = told_unasked(fact) ? TASK_QUERY : 0;
+        effects->task = told_unasked(fact) ? TASK_CHECK : 0;
         return SETTLED_NOTED;
     }
     if (!is_paid(record))
@@ -248,7 +248,7 @@ static enum settle_outcome decide_refunded(const struct fact *fact, const struct
     if (decide_total(fact, order, record, book, effects))
         outcome = SETTLED_REFUND;
     if (index < 0 && fact->refunded_minor == PN_NOT_STATED) {
-        effects->task = told_unasked(fact) ? TASK_QUERY : 0;
+        effects->task = told_unasked(fact) ? TASK_CHECK : 0;
         outcome = SETTLED_NOTED;
     }
     if (told_unasked(fact) && !effects->audit)
@@ -295,7 +295,7 @@ enum settle_outcome settle_decide(const struct fact *fact, const struct policies
     if (why)
         return refuse(why, record, ret_effects);
     if (addressee_unknown(fact, record)) {
-        ret_effects->task = TASK_QUERY;
+        ret_effects->task = TASK_CHECK;
         return refuse("the books do not say to whom it has to be addressed; the provider is asked", record, ret_effects);
     }
     int index = find_refund(refunds, fact->refund);

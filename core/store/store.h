@@ -287,11 +287,12 @@ struct refund_totals {
 };
 
 enum schedule_task {
-    TASK_QUERY = 1,  /* ask what became of a payment */
-    TASK_CLOSE = 2,  /* query, close, query again */
-    TASK_POLICY = 3, /* what the app wants done with a late or duplicate payment */
-    TASK_REFUND = 4, /* carry a refund on until its end is certain */
-    TASK_EXPIRE = 5  /* close an order whose time is over */
+    TASK_QUERY = 1,  /* ask again and again what became of an open payment */
+    TASK_CHECK = 2,  /* ask about a payment, whatever the books say about it */
+    TASK_CLOSE = 3,  /* query, close, query again */
+    TASK_POLICY = 4, /* what the app wants done with a late or duplicate payment */
+    TASK_REFUND = 5, /* carry a refund on until its end is certain */
+    TASK_EXPIRE = 6  /* close an order whose time is over */
 };
 
 /* Something to do at a time. */
@@ -375,9 +376,12 @@ struct scheduled {
     enum schedule_task task;
     const char *channel;
     int attempts; /* claims since the task began, this one included */
-    int unknowns; /* answers in a row that taught nothing */
+    int answers;  /* of a provider, since the task began, that taught something */
+    int unknowns; /* in a row that taught nothing */
     int64_t version;
 };
+/* How a row's last turn ended: the provider answered; it was asked, and nothing was learned; it was not asked. */
+enum schedule_answer { ANSWER_LEARNED = 0, ANSWER_UNKNOWN = 1, ANSWER_NOT_ASKED = 2 };
 /* What is there already keeps its sooner time and its greater task; a new task counts from the beginning. */
 enum rc schedule_put(struct tx *tx, const struct schedule_entry *entry, struct error *err);
 /* Puts the row, and takes it for `claim` for due_in_ms: whoever had it, and whatever was due, stands back. */
@@ -385,10 +389,12 @@ enum rc schedule_hold(struct tx *tx, const struct schedule_entry *entry, int64_t
 /* Takes up to `limit` rows of `channel` that are due, oldest first: due_at = now + lease_ms under `claim`. */
 enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
                        struct scheduled **ret, size_t *ret_count, struct error *err);
-enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, bool unknown, struct error *err);
+enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, enum schedule_answer answer,
+                       struct error *err);
 enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct error *err); /* version 0: any */
-/* Removes up to `limit` due rows of `channel` that have nothing left to ask: TASK_QUERY of a record, TASK_EXPIRE of an order that is
- * not unpaid any more. A payment costs its schedule one row of a batch, not a look of its own. */
+/* Looks at the `limit` rows of `channel` that are longest due, and removes those that have nothing left to ask: TASK_QUERY of
+ * a record, TASK_EXPIRE of an order that is not unpaid any more. A payment costs its schedule one row of a batch, not a look
+ * of its own. */
 enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err);
 /* Makes everything that `claim` holds due at once: for a predecessor that is dead. */
 enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err);

@@ -12,6 +12,7 @@ static const struct sql put = {
     .text = "INSERT INTO query_schedule AS s (subject, task, channel, due_at) SELECT $1, $2, $3, pn_now_ms() + $4 WHERE true "
             "ON CONFLICT (subject) DO UPDATE SET version = s.version + 1, "
             "attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "
+            "answers = CASE WHEN excluded.task > s.task THEN 0 ELSE s.answers END, "
             "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "
             "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END, "
             "claim = CASE WHEN excluded.due_at < s.due_at THEN 0 ELSE s.claim END, "
@@ -31,6 +32,7 @@ static const struct sql hold = {
             "SELECT $1, $2, $3, $4, pn_now_ms() + $5 WHERE true "
             "ON CONFLICT (subject) DO UPDATE SET version = s.version + 1, "
             "attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "
+            "answers = CASE WHEN excluded.task > s.task THEN 0 ELSE s.answers END, "
             "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "
             "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END, "
             "claim = excluded.claim, due_at = excluded.due_at RETURNING version",
@@ -48,11 +50,13 @@ static const struct sql claim_due = {
     .name = "schedule_claim",
     .text = "UPDATE query_schedule SET attempts = attempts + 1, version = version + 1, claim = $3, due_at = pn_now_ms() + $4 "
             "WHERE subject IN (SELECT subject FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() "
-            "ORDER BY due_at LIMIT $2) RETURNING subject, task, channel, attempts, unknowns, version",
+            "ORDER BY due_at LIMIT $2) RETURNING subject, task, channel, attempts, answers, unknowns, "
+            "version",
     .pg = "WITH due AS MATERIALIZED (SELECT subject FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() "
           "ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) "
           "UPDATE query_schedule AS s SET attempts = s.attempts + 1, version = s.version + 1, claim = $3, due_at = pn_now_ms() + $4 "
-          "FROM due WHERE s.subject = due.subject RETURNING s.subject, s.task, s.channel, s.attempts, s.unknowns, s.version",
+          "FROM due WHERE s.subject = due.subject RETURNING s.subject, s.task, s.channel, s.attempts, s.answers, "
+          "s.unknowns, s.version",
 };
 
 static void scheduled_from_row(struct row *row, void *ret_scheduled)
@@ -62,8 +66,9 @@ static void scheduled_from_row(struct row *row, void *ret_scheduled)
     scheduled->task = (enum schedule_task)row_i64(row, 1);
     scheduled->channel = row_text(row, 2);
     scheduled->attempts = (int)row_i64(row, 3);
-    scheduled->unknowns = (int)row_i64(row, 4);
-    scheduled->version = row_i64(row, 5);
+    scheduled->answers = (int)row_i64(row, 4);
+    scheduled->unknowns = (int)row_i64(row, 5);
+    scheduled->version = row_i64(row, 6);
 }
 
 enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
@@ -78,15 +83,18 @@ enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t
     return rc;
 }
 
+/* 0, 1 and 2 are the values of enum schedule_answer. */
 static const struct sql again = {
     .name = "schedule_again",
-    .text = "UPDATE query_schedule SET due_at = pn_now_ms() + $3, claim = 0, unknowns = CASE WHEN $4 THEN unknowns + 1 ELSE 0 END "
-            "WHERE subject = $1 AND version = $2",
+    .text = "UPDATE query_schedule SET due_at = pn_now_ms() + $3, claim = 0, "
+            "answers = CASE WHEN $4 = 0 THEN answers + 1 ELSE answers END, "
+            "unknowns = CASE WHEN $4 = 0 THEN 0 WHEN $4 = 1 THEN unknowns + 1 ELSE unknowns END WHERE subject = $1 AND version = $2",
 };
 
-enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, bool unknown, struct error *err)
+enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, enum schedule_answer answer,
+                       struct error *err)
 {
-    return tx_exec(tx, &again, VALUES(value_i64(subject), value_i64(version), value_i64(due_in_ms), value_bool(unknown)), NULL, err);
+    return tx_exec(tx, &again, VALUES(value_i64(subject), value_i64(version), value_i64(due_in_ms), value_i64(answer)), NULL, err);
 }
 
 static const struct sql done = {
@@ -99,16 +107,17 @@ enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct er
     return tx_exec(tx, &done, VALUES(value_i64(subject), value_i64(version)), NULL, err);
 }
 
-/* 601001 and 600001 are unpaid. */
+/* 601001 and 600001 are unpaid. Only so many rows are looked at. */
+#define OLDEST "SELECT subject, task FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() ORDER BY due_at LIMIT $2"
 #define MOOT                                                                                                                      \
-    "SELECT subject FROM query_schedule AS q WHERE channel = $1 AND due_at <= pn_now_ms() AND "                                   \
     "((task = 1 AND NOT EXISTS (SELECT 1 FROM pay_records WHERE pay_no = q.subject AND status = 601001)) OR "                     \
-    "(task = 5 AND NOT EXISTS (SELECT 1 FROM orders WHERE order_id = q.subject AND status = 600001))) ORDER BY due_at LIMIT $2"
+    "(task = 6 AND NOT EXISTS (SELECT 1 FROM orders WHERE order_id = q.subject AND status = 600001)))"
 
 static const struct sql prune = {
     .name = "schedule_prune",
-    .text = "DELETE FROM query_schedule WHERE subject IN (" MOOT ")",
-    .pg = "DELETE FROM query_schedule WHERE subject = ANY (ARRAY(" MOOT " FOR UPDATE SKIP LOCKED))",
+    .text = "DELETE FROM query_schedule WHERE subject IN (SELECT subject FROM (" OLDEST ") AS q WHERE " MOOT ")",
+    .pg = "WITH q AS MATERIALIZED (" OLDEST " FOR UPDATE SKIP LOCKED) "
+          "DELETE FROM query_schedule WHERE subject = ANY (ARRAY(SELECT subject FROM q WHERE " MOOT "))",
 };
 
 enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err)

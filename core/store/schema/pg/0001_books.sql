@@ -157,6 +157,7 @@ CREATE TABLE query_schedule (
     task integer NOT NULL,
     channel text NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
+    answers integer NOT NULL DEFAULT 0,
     unknowns integer NOT NULL DEFAULT 0,
     version bigint NOT NULL DEFAULT 1,
     claim bigint NOT NULL DEFAULT 0,

@@ -150,6 +150,7 @@ CREATE TABLE query_schedule (
     task INTEGER NOT NULL,
     channel TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    answers INTEGER NOT NULL DEFAULT 0,
     unknowns INTEGER NOT NULL DEFAULT 0,
     version INTEGER NOT NULL DEFAULT 1,
     claim INTEGER NOT NULL DEFAULT 0,
