@@ -1,12 +1,14 @@
 /*
  * The Alipay side of the sandbox: what its files share. The gateway (alipay_gateway.c) checks and dispatches calls,
- * alipay_methods.c answers them, alipay_payer.c shows the payer's pages, alipay_events.c makes things happen to trades,
+ * alipay_methods.c and alipay_refunds.c answer them,
+ * alipay_payer.c shows the payer's pages, alipay_events.c makes things happen to trades,
  * alipay_notice.c writes what Alipay sends to merchants.
  */
 #ifndef SANDBOX_ALIPAY_H
 #define SANDBOX_ALIPAY_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "faults.h"
@@ -16,7 +18,13 @@
 #include "server.h"
 #include "trades.h"
 
-extern const struct route_table alipay_gateway_routes, alipay_payer_routes;
+extern const struct route_table alipay_gateway_routes, alipay_payer_routes, alipay_settings_routes;
+
+/* What tests may set while it runs. */
+struct alipay_settings {
+    atomic_bool refunds_wait;    /* accepted refunds are not done until a test says so */
+    atomic_llong refund_gap_ms;  /* the least time between two refunds of a trade; 0: none */
+};
 
 /* ---- alipay_methods.c: business answers ---- */
 
@@ -32,10 +40,19 @@ struct alipay_call {
 /* The node of an answer. */
 json_t *alipay_success(void);
 json_t *alipay_refusal(const char *code, const char *sub_code, const char *sub_msg);
+json_t *alipay_business(const char *sub_code, const char *sub_msg); /* 40004 */
+void alipay_set_text(json_t *node, const char *name, const char *text);
+
+/* Of biz_content. NULL when absent; what is there but no text sets *ret_wrong. */
+const char *alipay_member(const json_t *biz, const char *name, bool *ret_wrong);
+/* The trade that out_trade_no or trade_no names (trade_no wins), with the trades locked. NULL: *ret_refusal is the answer. */
+struct trade *alipay_named_trade(const struct alipay_call *call, json_t **ret_refusal);
 
 json_t *alipay_query(const struct alipay_call *call);
 json_t *alipay_close(const struct alipay_call *call);
 json_t *alipay_precreate(const struct alipay_call *call);
+json_t *alipay_refund(const struct alipay_call *call);
+json_t *alipay_refund_query(const struct alipay_call *call);
 /* wap.pay, page.pay and app.pay: the node is only made when the call is refused; else the trade is open and shown to the payer. */
 json_t *alipay_open_wap(const struct alipay_call *call, char **ret_trade_no);
 json_t *alipay_open_page(const struct alipay_call *call, char **ret_trade_no);
@@ -63,6 +80,11 @@ const char *alipay_event_expire(struct sandbox *sandbox, struct trade *trade);
 const char *alipay_event_finish(struct sandbox *sandbox, struct trade *trade, enum announce announce);
 const char *alipay_event_refund(struct sandbox *sandbox, struct trade *trade, int64_t fen, const char *out_request_no,
                                 enum announce announce);
+/* The end of a refund that is processed: REFUND_SUCCESS, or REFUND_CLOSED, which nobody is told. */
+const char *alipay_event_refund_end(struct sandbox *sandbox, struct refund *refund, enum refund_status status,
+                                    enum announce announce);
+/* What went back by now: of the refunds that are done. */
+int64_t alipay_refunded_fen(const struct trade *trade);
 /* A notice about the trade as it is, such as WAIT_BUYER_PAY. */
 const char *alipay_event_tell(struct sandbox *sandbox, struct trade *trade);
 

@@ -42,7 +42,17 @@ static const struct trade_event events[] = {
     {"refund", do_refund}, {"notify", do_tell}, {NULL, NULL},
 };
 
-static const struct refund_event refund_events[] = {{NULL, NULL}};
+static const char *do_succeed(struct sandbox *sandbox, struct refund *refund, const struct wish *wish)
+{
+    return alipay_event_refund_end(sandbox, refund, REFUND_SUCCESS, wish->announce);
+}
+
+static const char *do_fail(struct sandbox *sandbox, struct refund *refund, const struct wish *wish)
+{
+    return alipay_event_refund_end(sandbox, refund, REFUND_CLOSED, wish->announce);
+}
+
+static const struct refund_event refund_events[] = {{"succeed", do_succeed}, {"close", do_fail}, {NULL, NULL}};
 
 static struct trades *book(const struct sandbox *sandbox)
 {

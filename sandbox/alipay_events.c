@@ -2,6 +2,8 @@
  * What can happen to a trade: opened, paid, closed, finished, refunded, expired; and which of it Alipay announces by itself
  * (protocol section 8). Called by the gateway, the payer's page and the control interface, with the trades locked.
  */
+#include <string.h>
+
 #include "alipay.h"
 #include "text.h"
 
@@ -116,14 +118,42 @@ const char *alipay_event_refund(struct sandbox *sandbox, struct trade *trade, in
         return "that is more than what is left of the payment";
     if (out_request_no && trade_refund(trade, out_request_no))
         return "the trade has a refund of that out_request_no";
-    trade->refunded_ms = clock_now_ms();
-    refund_end(trades_add_refund(sandbox->trades, trade, out_request_no, fen, trade->refunded_ms), REFUND_SUCCESS,
-               trade->refunded_ms);
-    if (trade->refunded_fen == trade->total_fen) {
+    struct refund *refund = trades_add_refund(sandbox->trades, trade, out_request_no, fen, clock_now_ms());
+    return alipay_event_refund_end(sandbox, refund, REFUND_SUCCESS, announce);
+}
+
+int64_t alipay_refunded_fen(const struct trade *trade)
+{
+    int64_t fen = 0;
+    for (const struct refund *refund = trade->refunds; refund; refund = refund->next)
+        if (refund->status == REFUND_SUCCESS)
+            fen += refund->fen;
+    return fen;
+}
+
+/* The merchant's number, if there was one. */
+static const char *biz_no(const struct refund *refund)
+{
+    const struct trade *trade = refund->trade;
+    bool given = strcmp(refund->refund_no, refund->refund_id) != 0 && strcmp(refund->refund_no, trade->pay_no) != 0;
+    return given ? refund->refund_no : trade->trade_no;
+}
+
+const char *alipay_event_refund_end(struct sandbox *sandbox, struct refund *refund, enum refund_status status,
+                                    enum announce announce)
+{
+    struct trade *trade = refund->trade;
+    if (refund->status != REFUND_PROCESSING)
+        return "the refund has come to an end";
+    refund_end(refund, status, clock_now_ms());
+    if (status != REFUND_SUCCESS)
+        return NULL;
+    trade->refunded_ms = refund->done_ms;
+    if (alipay_refunded_fen(trade) == trade->total_fen) {
         trade->status = TRADE_CLOSED;
-        trade->closed_ms = trade->refunded_ms;
+        trade->closed_ms = refund->done_ms;
     }
-    announce_event(sandbox, trade, announce, true, out_request_no ? out_request_no : trade->trade_no);
+    announce_event(sandbox, trade, announce, true, biz_no(refund));
     return NULL;
 }
 
@@ -133,6 +163,6 @@ const char *alipay_event_tell(struct sandbox *sandbox, struct trade *trade)
         return "no payer has opened the trade";
     if (!trade->notify_url)
         return "the trade has no notify_url";
-    alipay_notify(sandbox, trade, trade->refunded_fen ? trade->trade_no : NULL);
+    alipay_notify(sandbox, trade, alipay_refunded_fen(trade) ? trade->trade_no : NULL);
     return NULL;
 }

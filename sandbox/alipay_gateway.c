@@ -25,6 +25,8 @@ static const struct method {
     {"alipay.trade.precreate", alipay_precreate, NULL},
     {"alipay.trade.query", alipay_query, NULL},
     {"alipay.trade.close", alipay_close, NULL},
+    {"alipay.trade.refund", alipay_refund, NULL},
+    {"alipay.trade.fastpay.refund.query", alipay_refund_query, NULL},
 };
 
 /* The method that is called, if it can be called this way: app.pay is the phone's alone, and all it can call. */

@@ -45,7 +45,7 @@ json_t *alipay_refusal(const char *code, const char *sub_code, const char *sub_m
     return json_pack("{s:s,s:s,s:s,s:s}", "code", code, "msg", msg, "sub_code", sub_code, "sub_msg", sub_msg);
 }
 
-static json_t *business(const char *sub_code, const char *sub_msg)
+json_t *alipay_business(const char *sub_code, const char *sub_msg)
 {
     return alipay_refusal("40004", sub_code, sub_msg);
 }
@@ -59,8 +59,7 @@ struct wanted {
     int64_t total_fen, expires_ms;
 };
 
-/* NULL when absent. What is there but no text sets *ret_wrong. */
-static const char *member(const json_t *biz, const char *name, bool *ret_wrong)
+const char *alipay_member(const json_t *biz, const char *name, bool *ret_wrong)
 {
     const json_t *value = json_object_get(biz, name);
     if (value && !json_is_string(value))
@@ -133,16 +132,16 @@ static const char *parse_wanted(const struct alipay_call *call, const struct pro
     bool wrong_type = false;
     const json_t *biz = call->biz;
     struct wanted wanted = {.product = product,
-                            .pay_no = member(biz, "out_trade_no", &wrong_type),
-                            .subject = member(biz, "subject", &wrong_type),
-                            .body = member(biz, "body", &wrong_type),
-                            .passback_params = member(biz, "passback_params", &wrong_type),
-                            .quit_url = member(biz, "quit_url", &wrong_type),
+                            .pay_no = alipay_member(biz, "out_trade_no", &wrong_type),
+                            .subject = alipay_member(biz, "subject", &wrong_type),
+                            .body = alipay_member(biz, "body", &wrong_type),
+                            .passback_params = alipay_member(biz, "passback_params", &wrong_type),
+                            .quit_url = alipay_member(biz, "quit_url", &wrong_type),
                             .notify_url = params_get(call->params, "notify_url"),
                             .return_url = params_get(call->params, "return_url")};
-    const char *amount = member(biz, "total_amount", &wrong_type);
-    const char *code = member(biz, "product_code", &wrong_type);
-    const char *absolute = member(biz, "time_expire", &wrong_type), *express = member(biz, "timeout_express", &wrong_type);
+    const char *amount = alipay_member(biz, "total_amount", &wrong_type);
+    const char *code = alipay_member(biz, "product_code", &wrong_type);
+    const char *absolute = alipay_member(biz, "time_expire", &wrong_type), *express = alipay_member(biz, "timeout_express", &wrong_type);
     if (wrong_type)
         return "every value in biz_content is text";
     const char *wrong = check_texts(&wanted);
@@ -167,12 +166,12 @@ static bool same_text(const char *a, const char *b)
 static json_t *refuse_repeat(const struct trade *trade, const struct wanted *wanted)
 {
     if (trade->status == TRADE_CLOSED && trade->paid_ms == 0)
-        return business("ACQ.TRADE_HAS_CLOSE", "the trade is closed: take a new out_trade_no");
+        return alipay_business("ACQ.TRADE_HAS_CLOSE", "the trade is closed: take a new out_trade_no");
     if (trade->status > TRADE_WAITING)
-        return business("ACQ.TRADE_HAS_SUCCESS", "the trade is paid");
+        return alipay_business("ACQ.TRADE_HAS_SUCCESS", "the trade is paid");
     if (trade->product != wanted->product->id || trade->total_fen != wanted->total_fen ||
         !same_text(trade->subject, wanted->subject) || !same_text(trade->body, wanted->body))
-        return business("ACQ.CONTEXT_INCONSISTENT", "the same out_trade_no came before with other data");
+        return alipay_business("ACQ.CONTEXT_INCONSISTENT", "the same out_trade_no came before with other data");
     return NULL;
 }
 
@@ -197,7 +196,7 @@ static struct trade *take_trade(const struct alipay_call *call, const struct pro
     struct wanted wanted;
     const char *wrong = parse_wanted(call, product, &wanted);
     if (wrong) {
-        *ret_refusal = business(INVALID_PARAMETER, wrong);
+        *ret_refusal = alipay_business(INVALID_PARAMETER, wrong);
         return NULL;
     }
     struct trade *trade = alipay_find(call->sandbox, wanted.pay_no);
@@ -206,7 +205,7 @@ static struct trade *take_trade(const struct alipay_call *call, const struct pro
         return *ret_refusal ? NULL : trade;
     }
     if (wanted.expires_ms <= clock_now_ms()) {
-        *ret_refusal = business(INVALID_PARAMETER, "time_expire is over");
+        *ret_refusal = alipay_business(INVALID_PARAMETER, "time_expire is over");
         return NULL;
     }
     return add_trade(call->sandbox, &wanted);
@@ -258,24 +257,23 @@ json_t *alipay_precreate(const struct alipay_call *call)
 
 /* ---------------------------------------------------------------------------------------------- query and close */
 
-/* The trade that out_trade_no or trade_no names (trade_no wins). NULL: *ret_refusal is the node to answer. */
-static struct trade *named_trade(const struct alipay_call *call, json_t **ret_refusal)
+struct trade *alipay_named_trade(const struct alipay_call *call, json_t **ret_refusal)
 {
     bool wrong = false;
-    const char *trade_no = member(call->biz, "trade_no", &wrong);
-    const char *pay_no = member(call->biz, "out_trade_no", &wrong);
+    const char *trade_no = alipay_member(call->biz, "trade_no", &wrong);
+    const char *pay_no = alipay_member(call->biz, "out_trade_no", &wrong);
     if (wrong || (!trade_no && !pay_no)) {
-        *ret_refusal = business(INVALID_PARAMETER, "out_trade_no or trade_no must be given, as text");
+        *ret_refusal = alipay_business(INVALID_PARAMETER, "out_trade_no or trade_no must be given, as text");
         return NULL;
     }
     struct trade *trade = trade_no ? alipay_find_trade_no(call->sandbox, trade_no) : alipay_find(call->sandbox, pay_no);
     bool seen = trade && trade->status != TRADE_UNSEEN && trade->created_ms != 0;
     if (!seen)
-        *ret_refusal = business("ACQ.TRADE_NOT_EXIST", "there is no such trade");
+        *ret_refusal = alipay_business("ACQ.TRADE_NOT_EXIST", "there is no such trade");
     return seen ? trade : NULL;
 }
 
-static void set_text(json_t *node, const char *name, const char *text)
+void alipay_set_text(json_t *node, const char *name, const char *text)
 {
     json_object_set_new(node, name, json_string(text));
 }
@@ -284,21 +282,21 @@ static json_t *describe(const struct trade *trade)
 {
     json_t *node = alipay_success();
     char *amount = money_text(trade->total_fen), *paid = money_text(trade->paid_ms ? trade->total_fen : 0);
-    set_text(node, "buyer_logon_id", ALIPAY_BUYER_LOGON_ID);
-    set_text(node, "buyer_pay_amount", paid);
-    set_text(node, "buyer_user_id", ALIPAY_BUYER_ID);
-    set_text(node, "invoice_amount", paid);
-    set_text(node, "out_trade_no", trade->pay_no);
-    set_text(node, "point_amount", "0.00");
-    set_text(node, "receipt_amount", paid);
+    alipay_set_text(node, "buyer_logon_id", ALIPAY_BUYER_LOGON_ID);
+    alipay_set_text(node, "buyer_pay_amount", paid);
+    alipay_set_text(node, "buyer_user_id", ALIPAY_BUYER_ID);
+    alipay_set_text(node, "invoice_amount", paid);
+    alipay_set_text(node, "out_trade_no", trade->pay_no);
+    alipay_set_text(node, "point_amount", "0.00");
+    alipay_set_text(node, "receipt_amount", paid);
     if (trade->paid_ms) {
         char at[BEIJING_SIZE];
         beijing_text(trade->paid_ms, at);
-        set_text(node, "send_pay_date", at);
+        alipay_set_text(node, "send_pay_date", at);
     }
-    set_text(node, "total_amount", amount);
-    set_text(node, "trade_no", trade->trade_no);
-    set_text(node, "trade_status", alipay_status_text(trade->status));
+    alipay_set_text(node, "total_amount", amount);
+    alipay_set_text(node, "trade_no", trade->trade_no);
+    alipay_set_text(node, "trade_status", alipay_status_text(trade->status));
     free(amount);
     free(paid);
     return node;
@@ -308,7 +306,7 @@ json_t *alipay_query(const struct alipay_call *call)
 {
     json_t *node = NULL;
     trades_lock(call->sandbox->trades);
-    const struct trade *trade = named_trade(call, &node);
+    const struct trade *trade = alipay_named_trade(call, &node);
     if (trade)
         node = describe(trade);
     trades_unlock(call->sandbox->trades);
@@ -318,12 +316,12 @@ json_t *alipay_query(const struct alipay_call *call)
 static json_t *close_trade(const struct alipay_call *call, struct trade *trade)
 {
     if (trade->status == TRADE_CLOSED)
-        return business("ACQ.TRADE_HAS_CLOSE", "the trade is closed already");
+        return alipay_business("ACQ.TRADE_HAS_CLOSE", "the trade is closed already");
     if (alipay_event_close(call->sandbox, trade, ANNOUNCE_DEFAULT))
-        return business("ACQ.REASON_TRADE_STATUS_INVALID", "the trade's status does not allow it");
+        return alipay_business("ACQ.REASON_TRADE_STATUS_INVALID", "the trade's status does not allow it");
     json_t *node = alipay_success();
-    set_text(node, "out_trade_no", trade->pay_no);
-    set_text(node, "trade_no", trade->trade_no);
+    alipay_set_text(node, "out_trade_no", trade->pay_no);
+    alipay_set_text(node, "trade_no", trade->trade_no);
     return node;
 }
 
@@ -331,7 +329,7 @@ json_t *alipay_close(const struct alipay_call *call)
 {
     json_t *node = NULL;
     trades_lock(call->sandbox->trades);
-    struct trade *trade = named_trade(call, &node);
+    struct trade *trade = alipay_named_trade(call, &node);
     if (trade)
         node = close_trade(call, trade);
     trades_unlock(call->sandbox->trades);

@@ -116,7 +116,7 @@ static void set_paid(struct params *fields, const char *amount, int64_t paid_ms)
 
 static void set_refunded(struct params *fields, const struct trade *trade, const char *out_biz_no)
 {
-    char *refunded = money_text(trade->refunded_fen);
+    char *refunded = money_text(alipay_refunded_fen(trade));
     char at[BEIJING_SIZE];
     beijing_text(trade->refunded_ms, at);
     char *with_ms = text_format("%s.%03d", at, (int)(trade->refunded_ms % 1000));
@@ -143,7 +143,7 @@ void alipay_notify(struct sandbox *sandbox, const struct trade *trade, const cha
     set_time(&fields, "gmt_create", trade->created_ms);
     if (trade->paid_ms)
         set_paid(&fields, amount, trade->paid_ms);
-    if (trade->refunded_fen)
+    if (alipay_refunded_fen(trade))
         set_refunded(&fields, trade, out_biz_no);
     if (trade->status == TRADE_CLOSED)
         set_time(&fields, "gmt_close", trade->closed_ms);

@@ -3,7 +3,7 @@ bin_PROGRAMS += paynotify-sandbox
 paynotify_sandbox_SOURCES = sandbox/main.c sandbox/sandbox.h \
 	sandbox/alipay.h sandbox/alipay_control.c sandbox/alipay_events.c sandbox/alipay_gateway.c sandbox/alipay_methods.c sandbox/alipay_notice.c \
 	sandbox/alipay_payer.c sandbox/attempts.c sandbox/attempts.h sandbox/control.c sandbox/control.h sandbox/control_sign.c sandbox/faults.c sandbox/faults.h \
-	sandbox/certificates.c sandbox/certificates.h \
+	sandbox/alipay_refunds.c sandbox/alipay_settings.c sandbox/certificates.c sandbox/certificates.h \
 	sandbox/form.c sandbox/form.h sandbox/json.c sandbox/json.h sandbox/keys.c sandbox/keys.h sandbox/notifier.c sandbox/notifier.h sandbox/page.c sandbox/page.h sandbox/provider.h sandbox/server.c \
 	sandbox/server.h sandbox/text.c sandbox/text.h sandbox/trades.c sandbox/trades.h
 paynotify_sandbox_CPPFLAGS = -D_GNU_SOURCE $(MHD_CFLAGS) $(CRYPTO_CFLAGS) $(JANSSON_CFLAGS) $(CURL_CFLAGS)

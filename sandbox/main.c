@@ -154,7 +154,7 @@ static bool open_sandbox(struct sandbox *sandbox, const struct options *options)
 
 int main(int argc, char **argv)
 {
-    static const struct route_table *const parts[] = {&alipay_gateway_routes, &alipay_payer_routes, &control_routes};
+    static const struct route_table *const parts[] = {&alipay_gateway_routes, &alipay_payer_routes, &alipay_settings_routes, &control_routes};
     struct route_table tables[sizeof parts / sizeof *parts + 1] = {0};
     struct options options = {.listen = "127.0.0.1:0", .app_id = "9021000100000001", .speed = 1};
     if (!parse_options(argc, argv, &options)) {
@@ -166,7 +166,8 @@ int main(int argc, char **argv)
 
     int status = 1;
     sigset_t signals = block_signals();
-    struct sandbox sandbox = {.app_id = options.app_id, .seller_id = "2088102100000001"};
+    struct alipay_settings alipay = {0};
+    struct sandbox sandbox = {.alipay = &alipay, .app_id = options.app_id, .seller_id = "2088102100000001"};
     curl_global_init(CURL_GLOBAL_DEFAULT);
     json_object_seed(0);
     sandbox.trades = trades_new();

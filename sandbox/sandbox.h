@@ -5,6 +5,7 @@
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H
 
+struct alipay_settings;
 struct certificates;
 struct faults;
 struct keys;
@@ -16,6 +17,7 @@ struct sandbox {
     const char *app_id;
     const char *seller_id;
     struct keys *keys;
+    struct alipay_settings *alipay;
     struct certificates *certificates; /* NULL: Alipay knows the application by its public key */
     struct trades *trades;
     struct faults *faults;

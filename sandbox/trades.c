@@ -173,6 +173,13 @@ void refund_end(struct refund *refund, enum refund_status status, int64_t now_ms
     refund->done_ms = now_ms;
 }
 
+void refund_reopen(struct refund *refund)
+{
+    refund->trade->refunded_fen += refund->fen;
+    refund->status = REFUND_PROCESSING;
+    refund->done_ms = 0;
+}
+
 struct refund *trade_refund(const struct trade *trade, const char *refund_no)
 {
     struct refund *refund = trade->refunds;

@@ -68,6 +68,8 @@ struct trade *trades_first(struct trades *trades);
 struct refund *trades_add_refund(struct trades *trades, struct trade *trade, const char *refund_no, int64_t fen, int64_t now_ms);
 /* Moves it on; a closed one gives its money back to the trade. */
 void refund_end(struct refund *refund, enum refund_status status, int64_t now_ms);
+/* One that was closed is processed again, and its money counts again. */
+void refund_reopen(struct refund *refund);
 struct refund *trade_refund(const struct trade *trade, const char *refund_no);
 /* By number over all trades; where several trades use one refund_no, the first that did. */
 struct refund *trades_find_refund(struct trades *trades, const char *refund_no);

@@ -14,6 +14,7 @@ integration_tests = \
 	tests/integration/test_path.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_sandbox_alipay.py \
+	tests/integration/test_sandbox_refunds.py \
 	tests/integration/test_settlement.py \
 	tests/integration/test_sink_rabbitmq.py \
 	tests/integration/test_two_servers.py
@@ -26,6 +27,7 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/messages.py \
 	tests/integration/notices.py \
 	tests/integration/paynotifyd.py \
+	tests/integration/receiver.py \
 	tests/integration/sandbox.py \
 	tests/integration/schema.py \
 	tests/integration/tap.py \

@@ -14,6 +14,7 @@ import time
 import requests
 
 WAIT_SECONDS = 30
+REFUND = "alipay.trade.refund"
 KEYS = ("alipay-private.pem", "app-private.pem")
 CERTIFICATES = ("app-cert.crt", "alipay-cert.crt", "alipay-root.crt")
 
@@ -165,8 +166,26 @@ class Sandbox:
         return self.act(pay_no, "finish", **body)
 
     def refund(self, pay_no, **body):
-        """amount="1.00" (default: what is left), out_request_no=..."""
+        """As the merchant does in the provider's console: amount="1.00" (default: what is left), out_request_no=...,
+        notify=False for one that nobody is told of."""
         return self.act(pay_no, "refund", **body)
+
+    def refunds(self, pay_no):
+        """The provider's book: refund_no, refund_id, status, amount ... of each, in the order they were made."""
+        return self.trade(pay_no)["refunds"]
+
+    def end_refund(self, refund_no, event="succeed", **body):
+        """Of a refund that is processed: "succeed", or "close" (nothing moved; its money is free again)."""
+        return self.post("/control/refunds/%s/%s" % (refund_no, event), body).json()
+
+    def alipay(self, **settings):
+        """refund_outcome="processing": accepted refunds are not done before end_refund(); "success" again.
+        refund_gap_ms=3000: the least time between two refunds of a trade, as Alipay has it (default 0). Returns all."""
+        return self.post("/control/alipay", settings).json()
+
+    def refuse_refund(self, code, after=False, **how):
+        """The next call of alipay.trade.refund (count=N, pay_no=...) is refused with that sub_code; after=True: and yet done."""
+        return self.fault("gateway", "refuse", method=REFUND, code=code, after=after, **how)
 
     def notify(self, pay_no):
         """A new notice about the trade as it is, such as WAIT_BUYER_PAY."""

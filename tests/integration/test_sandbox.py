@@ -2,10 +2,8 @@
 schedule, and makes each fault that it is asked for. Another judge (merchant.py with openssl) looks at every signature.
 """
 import http.client
-import http.server
 import json
 import os
-import queue
 import re
 import socket
 import stat
@@ -17,47 +15,13 @@ import pytest
 import requests
 
 import merchant as alipay
+from receiver import Receiver
 from sandbox import Sandbox
 
 BUILDDIR = os.environ.get("PN_BUILDDIR", os.path.join(os.path.dirname(__file__), "..", ".."))
 SPEED = 100000  # 15 hours become 540 ms
 QUERY, CLOSE, PRECREATE = "alipay.trade.query", "alipay.trade.close", "alipay.trade.precreate"
 WAP, PAGE = "alipay.trade.wap.pay", "alipay.trade.page.pay"
-
-
-class Receiver:
-    """The merchant's notify_url: keeps every body, answers what `answer` says."""
-
-    def __init__(self):
-        self.bodies = queue.Queue()
-        self.answer = lambda fields: (200, b"success")
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, text = receiver.answer(alipay.parse_form(body.decode("ascii")))
-                receiver.bodies.put((body.decode("ascii"), self.headers["Content-Type"]))
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = "http://127.0.0.1:%d/notify" % self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def next(self):
-        return self.bodies.get(timeout=30)[0]
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
