@@ -22,11 +22,14 @@ void payments_accept(struct http_request *request);
 void notify_take(struct http_request *request);
 void notify_give_up(struct http_request *request, enum request_end why, struct arena *scratch);
 
-/* payer.c: workers, except the return page */
+/* payer.c: workers */
 void payer_page(struct http_request *request);
 void payer_page_give_up(struct http_request *request, enum request_end why, struct arena *scratch);
 void payer_status(struct http_request *request);
-void payer_return(struct http_request *request);
+
+/* return.c: a worker for the linked one, HTTP threads for the bare one */
+void return_linked(struct http_request *request);
+void return_bare(struct http_request *request);
 
 /* ops.c: HTTP threads, except readyz */
 void ops_health(struct http_request *request);

@@ -1,9 +1,9 @@
 libcore_a_SOURCES += core/http/attempt.c core/http/auth.c core/http/deadline.c core/http/engine.c core/http/head.c \
-	core/http/html.c core/http/input.c core/http/language.c core/http/listen.c core/http/notify.c core/http/ops.c \
+	core/http/html.c core/http/incoming.c core/http/input.c core/http/language.c core/http/listen.c core/http/notify.c core/http/ops.c \
 	core/http/orders.c core/http/payer.c core/http/payments.c core/http/problem.c core/http/proxies.c core/http/qr.c \
-	core/http/query.c core/http/rawjson.c core/http/reply.c core/http/request.c core/http/route.c core/http/routes.c \
+	core/http/query.c core/http/rawjson.c core/http/reply.c core/http/request.c core/http/return.c core/http/route.c core/http/routes.c \
 	core/http/server.c core/http/spec.c core/http/views.c core/http/watchdog.c core/http/attempt.h core/http/auth.h \
-	core/http/deadline.h core/http/engine.h core/http/handlers.h core/http/head.h core/http/html.h core/http/input.h \
+	core/http/deadline.h core/http/engine.h core/http/handlers.h core/http/head.h core/http/html.h core/http/incoming.h core/http/input.h \
 	core/http/language.h core/http/listen.h core/http/problem.h core/http/proxies.h core/http/qr.h core/http/query.h \
 	core/http/rawjson.h core/http/reply.h core/http/request.h core/http/route.h core/http/server.h core/http/spec.h \
 	core/http/views.h core/http/watchdog.h

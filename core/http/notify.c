@@ -3,24 +3,19 @@
  * queues the settlement; the committer answers after the commit. What cannot be proven leads to a question to the provider
  * instead. Nothing here blocks, and nothing but a commit leads to the reply that keeps the provider from sending again.
  */
-#include <microhttpd.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "http/engine.h"
 #include "http/handlers.h"
+#include "http/incoming.h"
 #include "http/problem.h"
 #include "plugin/registry.h"
-
-enum { HEADERS_MAX = 64 };
 
 /* Lives in the request's arena; read by whoever has claimed the request, while its connection is suspended. */
 struct notify_work {
     const struct notify_channel *channel;
-    struct pn_http_incoming incoming;
-    struct pn_kv *headers;
-    size_t header_room;
-    struct arena *arena;
+    const struct pn_http_incoming *incoming;
 };
 
 static struct pn_str str(const char *text)
@@ -28,44 +23,13 @@ static struct pn_str str(const char *text)
     return (struct pn_str){ text, strlen(text) };
 }
 
-static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+static struct notify_work *read_work(struct http_request *request, const struct notify_channel *channel)
 {
-    (void) kind;
-    struct notify_work *work = arg;
-    size_t n = strlen(name);
-    if (work->incoming.headers.count == work->header_room)
-        return MHD_NO;
-    char *lower = arena_strndup(work->arena, name, n);
-    if (!lower)
-        return MHD_NO;
-    for (size_t i = 0; i < n; i++)
-        if (lower[i] >= 'A' && lower[i] <= 'Z')
-            lower[i] = (char) (lower[i] - 'A' + 'a');
-    work->headers[work->incoming.headers.count++] = (struct pn_kv){ { lower, n }, str(value ? value : "") };
-    return MHD_YES;
-}
-
-static struct notify_work *read_incoming(struct http_request *request, const struct notify_channel *channel)
-{
-    int count = MHD_get_connection_values(request->connection, MHD_HEADER_KIND, NULL, NULL);
-    size_t room = count < HEADERS_MAX ? (size_t) count : HEADERS_MAX;
     struct notify_work *work = arena_alloc(request->arena, sizeof *work);
-    struct pn_kv *headers = arena_alloc(request->arena, room * sizeof *headers);
-    if (!work || !headers)
+    if (!work)
         return NULL;
-    work->headers = headers;
-    work->header_room = room;
-    work->channel = channel;
-    work->arena = request->arena;
-    work->incoming = (struct pn_http_incoming){
-        .size = sizeof work->incoming,
-        .method = str("POST"),
-        .query = str(request->query),
-        .headers = { work->headers, 0 },
-        .body = { buf_text(&request->body), request->body.len },
-    };
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, add_header, work);
-    return work;
+    *work = (struct notify_work){ .channel = channel, .incoming = incoming_read(request, "POST") };
+    return work->incoming ? work : NULL;
 }
 
 /* The provider's own words for "received" or "send again", by who has claimed the request. */
@@ -75,7 +39,7 @@ static void answer(struct http_request *request, bool accepted, struct arena *ar
     struct pn_call call;
     struct pn_reply reply = { .size = sizeof reply };
     call_begin(&call, arena, work->channel->name);
-    channel_reply(work->channel->channel, &call, &work->incoming, accepted, &reply);
+    channel_reply(work->channel->channel, &call, work->incoming, accepted, &reply);
     const char *type = arena_strndup(arena, reply.content_type.data ? reply.content_type.data : "text/plain",
                                      reply.content_type.data ? reply.content_type.len : strlen("text/plain"));
     http_answer(request, &(struct http_reply){
@@ -151,22 +115,14 @@ static void follow_hint(struct http_request *request, const struct notify_channe
     pay_hint(request->server->options.pay, channel->name, pay_no, refund, HINT_NOTICE, hint_followed, request);
 }
 
-static const struct notify_channel *find_channel(const struct http_server *server, const char *name)
-{
-    for (size_t i = 0; i < server->channel_count; i++)
-        if (strcmp(server->channels[i].name, name) == 0)
-            return &server->channels[i];
-    return NULL;
-}
-
 void notify_take(struct http_request *request)
 {
-    const struct notify_channel *channel = find_channel(request->server, request->id);
+    const struct notify_channel *channel = incoming_channel(request->server, request->id);
     if (!channel) {
         http_problem(request, &(struct problem){ .type = PROBLEM_NOT_FOUND, .detail = "No channel of this name is configured." });
         return;
     }
-    struct notify_work *work = read_incoming(request, channel);
+    struct notify_work *work = read_work(request, channel);
     if (!work) {
         http_problem(request, &(struct problem){ .type = PROBLEM_OVERLOADED });
         return;
@@ -175,7 +131,7 @@ void notify_take(struct http_request *request)
     struct pn_call call;
     struct pn_notification judged = { .size = sizeof judged };
     call_begin(&call, request->arena, channel->name);
-    int rc = channel_notification(channel->channel, &call, &work->incoming, &judged);
+    int rc = channel_notification(channel->channel, &call, work->incoming, &judged);
     if (rc == PN_OK && judged.verdict == PN_AUTHENTIC) {
         metric_add(channel->authentic, 1);
         settle(request, channel, judged.result);

@@ -39,7 +39,7 @@ static json_t *show_channels(struct pay *pay)
 {
     static const char *const states[] = { [CHANNEL_UP] = "up", [CHANNEL_TRYING] = "trying", [CHANNEL_HELD_BACK] = "held_back" };
     struct channel_status status[CHANNELS_MAX];
-    size_t count = pay ? pay_channel_status(pay, status, CHANNELS_MAX) : 0;
+    size_t count = pay_channel_status(pay, status, CHANNELS_MAX);
     json_t *channels = json_array();
     for (size_t i = 0; i < count; i++) {
         json_t *channel = json_object();

@@ -1,6 +1,5 @@
 /*
- * What a payer's browser sees: the pay link, its status poll, and the page a provider sends the browser back to.
- * Workers; the link's signature is checked by pay.
+ * What a payer's browser sees: the pay link and its status poll. Workers; the link's signature is checked by pay.
  */
 #include <stdio.h>
 #include <string.h>
@@ -205,18 +204,4 @@ void payer_status(struct http_request *request)
     json_object_set_new(object, "status", json_string(payment_status_name(record.status)));
     json_object_set_new(object, "order_status", json_string(order_status_name(order.status)));
     http_reply_json(request, 200, object);
-}
-
-/* ---- GET /return/{channel} */
-
-void payer_return(struct http_request *request)
-{
-    if (!config_channel_find(request->server->options.config, request->id)) {
-        reply_unknown_link(request);
-        return;
-    }
-    reply_simple(
-        request, 200, "支付结果确认中", "Your payment is being confirmed",
-        "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
-        "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
 }

@@ -17,7 +17,7 @@ enum route_run { RUN_INLINE, RUN_WORKER };
 
 struct http_route {
     const char *method;
-    const char *path; /* at most one {…}, which matches one segment */
+    const char *path; /* {…} matches one segment; the last one is the id */
     unsigned sides;
     enum route_role role;
     size_t body_max; /* 0: a body is not looked at */
@@ -33,7 +33,7 @@ const struct http_route *http_routes(size_t *ret_count);
 
 struct route_match {
     const struct http_route *route; /* NULL: none */
-    const char *id;                 /* start of what {…} matched in the path given; NULL: no {…} */
+    const char *id;                 /* start of what the last {…} matched in the path given; NULL: no {…} */
     size_t id_len;
     char allow[64]; /* when the path exists with other methods only: "GET, HEAD"; otherwise empty */
 };

@@ -20,7 +20,8 @@ static const struct http_route routes[] = {
 
     { "GET", "/pay/{pay_no}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, payer_page, payer_page_give_up },
     { "GET", "/pay/{pay_no}/status", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, payer_status, NULL },
-    { "GET", "/return/{channel}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_INLINE, true, payer_return, NULL },
+    { "GET", "/return/{channel}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_INLINE, true, return_bare, NULL },
+    { "GET", "/return/{channel}/{link}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, return_linked, payer_page_give_up },
 
     { "GET", "/healthz", BOTH, FOR_ANYONE, 0, RUN_INLINE, false, ops_health, NULL },
     { "GET", "/readyz", SIDE_API, FOR_ANYONE, 0, RUN_WORKER, false, ops_ready, NULL },

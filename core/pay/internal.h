@@ -119,6 +119,11 @@ enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct
 /* ---- accept.c */
 enum rc payment_accept(struct pay *pay, int64_t pay_no, struct error *err);
 
+/* ---- return.c */
+
+/* What the provider is told as return_url: "https://…/return/<channel>/<link>". */
+const char *pay_return_link(struct pay *pay, const struct pay_record *record, struct arena *arena);
+
 /* ---- hint.c */
 enum rc hints_new(const struct config *config, struct hints **ret_hints, struct error *err);
 void hints_free(struct hints *hints);

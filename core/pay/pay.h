@@ -181,6 +181,21 @@ typedef void (*hint_done)(void *arg, bool answered);
 void pay_hint(struct pay *pay, const char *channel, const char *pay_no, const char *refund_no, enum hint_source source,
               hint_done done, void *arg);
 
+/* ---- the page that a provider sends the payer's browser back to */
+
+enum return_state { RETURN_WAITING, RETURN_PAID, RETURN_LATE, RETURN_CLOSED };
+struct pay_return {
+    struct pay_record record;
+    struct order order;
+    enum return_state state;
+    const char *shop_url;               /* the way back to the shop; NULL: it left none */
+    const char *pay_path, *status_path; /* relative to public_url */
+};
+
+/* link: what stands behind /return/{channel}/; RC_NOT_FOUND when it is none of ours. While the payment is not known as
+ * paid its provider is asked (pay_hint), without waiting. Blocking. */
+enum rc pay_return_open(struct pay *pay, const char *link, struct arena *arena, struct pay_return *ret, struct error *err);
+
 /* ---- how channels do, for operators; any thread */
 
 enum { CHANNEL_REASON_MAX = 160 };

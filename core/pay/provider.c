@@ -213,14 +213,6 @@ static struct pn_kv_list params_of(const struct pay_record *record, const char *
     return (struct pn_kv_list){ items, count };
 }
 
-static const char *return_url_of(const struct order *order, const struct pay_record *record, struct arena *arena)
-{
-    struct prepay params = { 0 };
-    if (record->params && prepay_read(record->params, arena, &params, NULL) == RC_OK && params.url)
-        return params.url;
-    return order->return_url;
-}
-
 static void fill_payment(struct call *call, const struct provider_ask *ask)
 {
     const struct order *order = ask->order;
@@ -238,7 +230,7 @@ static void fill_payment(struct call *call, const struct provider_ask *ask)
         .amount_minor = record->amount_minor,
         .trade_no = str(record->trade_no),
         .notify_url = str(arena_printf(call->arena, "%s/notify/%s", public_url, record->channel)),
-        .return_url = str(return_url_of(order, record, call->arena)),
+        .return_url = str(pay_return_link(call->pay, record, call->arena)),
         .created_at_ms = record->created_at,
         .expires_at_ms = record->expires_at,
         .params = params_of(record, ask->client_ip, call->arena),

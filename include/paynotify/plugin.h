@@ -224,7 +224,7 @@ struct pn_http_response {
     struct pn_str body;        /* at most 1 MiB */
 };
 
-/* What came in on /notify/<channel>. Host to plugin. */
+/* What came in on /notify/<channel> (POST), or with a payer's browser on /return/<channel> (GET). Host to plugin. */
 struct pn_http_incoming {
     uint32_t size;
     struct pn_str method;
@@ -340,7 +340,8 @@ struct pn_channel {
     int (*response)(const void *state, struct pn_call *call, const struct pn_payment *payment, uint32_t round,
                     const struct pn_http_response *response, struct pn_step *ret_step);
 
-    /* Judges what a provider sent. PN_OK whatever the verdict; a failure only for a fault of the plugin's own. */
+    /* Judges what a provider sent. PN_OK whatever the verdict; a failure only for a fault of the plugin's own. What came
+     * with a browser (method GET) is at most a PN_HINT: the host asks the provider then, whatever it says. */
     int (*notification)(const void *state, struct pn_call *call, const struct pn_http_incoming *incoming,
                         struct pn_notification *ret_notification);
 

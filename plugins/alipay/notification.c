@@ -1,6 +1,7 @@
 /*
- * Judges asynchronous notices. Called by the HTTP threads for everything that arrives at /notify/<channel>, so it costs little
- * beyond the one RSA verification: fields point into one decoded copy of the body. Pure; any thread.
+ * Judges asynchronous notices, and the parameters that a payer's browser brings back. Called by the HTTP threads for everything
+ * that arrives at /notify/<channel> and /return/<channel>, so it costs little beyond the one RSA verification: fields point into
+ * one decoded copy of the text. Pure; any thread.
  */
 #include "alipay/alipay.h"
 #include "common/charset.h"
@@ -15,6 +16,9 @@ static const char *const mandatory[] = {
     "app_id",    "charset",      "notify_id", "notify_time", "notify_type", "out_trade_no",
     "seller_id", "total_amount", "trade_no",  "trade_status", "version",
 };
+
+/* And without these it is no return from a payment. It has no trade_status, so it can never pass for a notice. */
+static const char *const mandatory_return[] = { "app_id", "out_trade_no", "timestamp", "trade_no" };
 
 static const char *const known[] = {
     "app_id",         "auth_app_id",    "body",           "buyer_id",        "buyer_logon_id", "buyer_open_id",
@@ -120,13 +124,16 @@ static bool looks_resplit(struct pn_str value)
     return false;
 }
 
-static const char *check_shape(const struct notice *notice)
+static bool has_all(const struct notice *notice, const char *const *names, size_t count)
 {
-    struct pn_kv_list fields = { notice->fields, notice->count };
+    for (size_t i = 0; i < count; i++)
+        if (!kv_get((struct pn_kv_list){ notice->fields, notice->count }, names[i]).len)
+            return false;
+    return true;
+}
 
-    for (size_t i = 0; i < COUNT(mandatory); i++)
-        if (!kv_get(fields, mandatory[i]).len)
-            return "a parameter that every trade notice has is missing";
+static const char *check_values(const struct notice *notice)
+{
     for (size_t i = 0; i < notice->count; i++) {
         if (holds_another(notice->fields[i].name))
             return "a name holds the text of another parameter";
@@ -204,7 +211,8 @@ static int judge(const struct alipay *alipay, struct pn_call *call, struct pn_st
     if (rc == PN_OK && !*ret_fault)
         rc = verify(alipay, call, &notice, ret_fault);
     if (rc == PN_OK && !*ret_fault)
-        *ret_fault = check_shape(&notice);
+        *ret_fault = has_all(&notice, mandatory, COUNT(mandatory)) ? check_values(&notice)
+                                                                   : "a parameter that every trade notice has is missing";
     if (rc == PN_OK && !*ret_fault)
         rc = convert(alipay, call, &notice, ret_fault);
     if (rc == PN_OK && !*ret_fault)
@@ -212,22 +220,42 @@ static int judge(const struct alipay *alipay, struct pn_call *call, struct pn_st
     return rc;
 }
 
+/* The browser comes back with signed parameters, which say which payment it was about, but not what became of it. */
+static int judge_return(const struct alipay *alipay, struct pn_call *call, struct pn_str query, struct pn_str *ret_pay_no,
+                        const char **ret_fault)
+{
+    struct notice notice = { 0 };
+    int rc = parse(alipay, call, query, &notice, ret_fault);
+
+    if (rc == PN_OK && !*ret_fault)
+        rc = verify(alipay, call, &notice, ret_fault);
+    if (rc == PN_OK && !*ret_fault)
+        *ret_fault = has_all(&notice, mandatory_return, COUNT(mandatory_return))
+                         ? check_values(&notice)
+                         : "a parameter that every return has is missing";
+    if (rc == PN_OK && !*ret_fault)
+        *ret_pay_no = kv_get((struct pn_kv_list){ notice.fields, notice.count }, "out_trade_no");
+    return rc;
+}
+
 int alipay_notification(const void *state, struct pn_call *call, const struct pn_http_incoming *incoming,
                         struct pn_notification *ret_notification)
 {
     struct pn_result *result = NULL;
+    struct pn_str pay_no = { NULL, 0 };
     const char *fault = NULL;
-    int rc = judge(state, call, incoming->body, &result, &fault);
+    bool returned = str_is(incoming->method, "GET");
+    int rc = returned ? judge_return(state, call, incoming->query, &pay_no, &fault)
+                      : judge(state, call, incoming->body, &result, &fault);
 
     if (rc != PN_OK)
         return rc;
+    ret_notification->verdict = fault ? PN_REFUSED : returned ? PN_HINT : PN_AUTHENTIC;
     if (fault) {
-        ret_notification->verdict = PN_REFUSED;
         ret_notification->reason = str_of(fault);
         return PN_OK;
     }
-    ret_notification->verdict = PN_AUTHENTIC;
     ret_notification->result = result;
-    ret_notification->pay_no = result->pay_no;
+    ret_notification->pay_no = returned ? pay_no : result->pay_no;
     return PN_OK;
 }

@@ -12,6 +12,7 @@ integration_tests = \
 	tests/integration/test_openapi.py \
 	tests/integration/test_names.py \
 	tests/integration/test_path.py \
+	tests/integration/test_return.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_sandbox_alipay.py \
 	tests/integration/test_sandbox_refunds.py \

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import subprocess
 
 import pytest
@@ -146,7 +147,9 @@ def test_every_route_answers_as_described(talk, server, sandbox, notice, documen
 
     link = "?" + payment["pay_url"].partition("?")[2]
     assert talk(200, "GET", "/pay/{pay_no}/status", query=link, pay_no=payment["pay_no"])["status"] == "unpaid"
-    assert "<form" in talk(200, "GET", "/pay/{pay_no}", query=link, pay_no=payment["pay_no"])
+    form = talk(200, "GET", "/pay/{pay_no}", query=link, pay_no=payment["pay_no"])
+    back = re.search(r"%2Freturn%2Falipay%2F([0-9a-f-]+)", form).group(1)
+    assert "course" in talk(200, "GET", "/return/{channel}/{link}", channel="alipay", link=back)
     talk(200, "GET", "/return/{channel}", query="?out_trade_no=1", channel="alipay")
     assert server.notify(notice(payment["pay_no"])) == (200, "success")
     talk.seen.add(("POST", "/notify/{channel}"))
@@ -187,6 +190,7 @@ def test_problems_fit_their_schema(talk, sandbox):
     talk(404, "GET", "/pay/{pay_no}", pay_no="1")
     talk(404, "GET", "/pay/{pay_no}/status", pay_no="1")
     talk(404, "GET", "/return/{channel}", channel="nobody")
+    talk(404, "GET", "/return/{channel}/{link}", channel="alipay", link="1-0000-00000000000000000000000000000000")
     talk(404, "POST", "/notify/{channel}", channel="nobody")
     talk(415, "POST", "/v1/orders")
     talk(409, "POST", "/v1/orders", new_order("n1", amount="1.00"))

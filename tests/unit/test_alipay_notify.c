@@ -223,6 +223,46 @@ static void judge(const struct pn_kv *changes, size_t count, struct pn_notificat
 #define CHANGES(...) (const struct pn_kv[]){ __VA_ARGS__ }, sizeof((const struct pn_kv[]){ __VA_ARGS__ }) / sizeof(struct pn_kv)
 #define KV(name_, value_) { STR_INIT(name_), STR_INIT(value_) }
 
+/* A browser's way back from a payment, with the same changes, or posted as if it were a notice. */
+static void come_back(const char *method, const struct pn_kv *changes, size_t count, struct pn_notification *ret)
+{
+    static const struct pn_kv usual[] = {
+        KV("app_id", ALIPAY_APP_ID), KV("charset", "utf-8"), KV("method", "alipay.trade.wap.pay.return"),
+        KV("out_trade_no", "PN20240520N1001"), KV("seller_id", ALIPAY_SELLER_ID), KV("timestamp", "2024-05-20 13:14:30"),
+        KV("total_amount", "88.80"), KV("trade_no", "20240520220014200205004000001"), KV("version", "1.0"),
+    };
+    enum { USUAL = sizeof(usual) / sizeof(usual[0]) };
+    struct pn_kv fields[USUAL + 2];
+    struct pn_http_incoming incoming = { .size = sizeof(incoming), .method = str_of(method) };
+    struct pn_str text;
+    size_t n = 0;
+    char *sign, *query;
+
+    for (size_t i = 0; i < USUAL; i++) {
+        struct pn_kv field = usual[i];
+
+        for (size_t k = 0; k < count; k++)
+            field = str_eq(field.name, changes[k].name) ? changes[k] : field;
+        if (field.value.data)
+            fields[n++] = field;
+    }
+    plugin_call_free(&channel.call);
+    assert_int_equal(params_join(channel.state, &channel.call, fields, n, &text), PN_OK);
+    sign = alipay_signed(text);
+    fields[n++] = (struct pn_kv){ STR("sign"), str_of(sign) };
+    fields[n++] = (struct pn_kv){ STR("sign_type"), STR("RSA2") };
+    query = test_malloc(form_length(fields, n));
+    text = (struct pn_str){ query, form_write(fields, n, query) };
+    if (str_is(incoming.method, "GET"))
+        incoming.query = text;
+    else
+        incoming.body = text;
+    *ret = (struct pn_notification){ .size = sizeof(*ret) };
+    assert_int_equal(pn_plugin.channel->notification(channel.state, &channel.call, &incoming, ret), PN_OK);
+    test_free(query);
+    free(sign);
+}
+
 static void assert_refused(const struct pn_notification *notice, const char *reason)
 {
     assert_int_equal(notice->verdict, PN_REFUSED);
@@ -269,6 +309,46 @@ static void the_text_of_another_parameter_in_a_name_is_refused(void **state)
     assert_refused(&notice, "a name holds the text of another parameter");
     judge(CHANGES(KV("a&b", "1")), &notice);
     assert_refused(&notice, "a name holds the text of another parameter");
+}
+
+/* It is signed, and it is no report: it says which payment, and not what became of it. */
+static void a_browser_that_comes_back_is_a_hint(void **state)
+{
+    static const char *const needed[] = { "app_id", "out_trade_no", "timestamp", "trade_no" };
+    struct pn_notification notice;
+
+    (void)state;
+    come_back("GET", NULL, 0, &notice);
+    assert_int_equal(notice.verdict, PN_HINT);
+    assert_str(notice.pay_no, STR("PN20240520N1001"));
+    assert_null(notice.result);
+    come_back("POST", NULL, 0, &notice);
+    assert_refused(&notice, "a parameter that every trade notice has is missing");
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        struct pn_kv without = { str_of(needed[i]), { NULL, 0 } };
+
+        come_back("GET", &without, 1, &notice);
+        assert_refused(&notice, "a parameter that every return has is missing");
+    }
+    come_back("GET", CHANGES(KV("total_amount", "1&trade_status=TRADE_SUCCESS")), &notice);
+    assert_refused(&notice, "a value holds the text of another parameter");
+}
+
+static void an_unsigned_way_back_is_refused(void **state)
+{
+    static const char *const queries[] = { "", "out_trade_no=PN20240520N1001", "app_id=1&out_trade_no=1&timestamp=1&trade_no=1&sign=AAAA",
+                                           "out_trade_no=1&out_trade_no=2", "%zz=1" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        struct pn_http_incoming incoming = { .size = sizeof(incoming), .method = STR("GET"), .query = str_of(queries[i]) };
+        struct pn_notification notice = { .size = sizeof(notice) };
+
+        plugin_call_free(&channel.call);
+        assert_int_equal(pn_plugin.channel->notification(channel.state, &channel.call, &incoming, &notice), PN_OK);
+        assert_int_equal(notice.verdict, PN_REFUSED);
+        assert_true(notice.reason.len > 0);
+    }
 }
 
 static void odd_amounts_are_refused(void **state)
@@ -431,6 +511,8 @@ int main(void)
     SUITE_ADD(suite, a_missing_mandatory_parameter_is_refused);
     SUITE_ADD(suite, the_text_of_another_parameter_in_a_value_is_refused);
     SUITE_ADD(suite, the_text_of_another_parameter_in_a_name_is_refused);
+    SUITE_ADD(suite, a_browser_that_comes_back_is_a_hint);
+    SUITE_ADD(suite, an_unsigned_way_back_is_refused);
     SUITE_ADD(suite, odd_amounts_are_refused);
     SUITE_ADD(suite, the_charset_decides_how_text_is_read);
     SUITE_ADD(suite, refunds_are_told_from_payments_by_time_and_sum);

@@ -26,7 +26,7 @@
 enum settle_mode { SETTLE_AT_ONCE, SETTLE_ON_THREAD, SETTLE_NEVER, SETTLE_REFUSED };
 static struct {
     _Atomic int mode;
-    _Atomic int settled, replies_accepted, replies_refused;
+    _Atomic int settled, replies_accepted, replies_refused, hints, returns;
     sem_t entered;
     pthread_mutex_t lock;
     struct {
@@ -52,6 +52,11 @@ int channel_notification(struct channel *channel, struct pn_call *call, const st
     static const struct pn_result result = { .size = sizeof result, .state = PN_STATE_PAID };
     (void) channel;
     (void) call;
+    const struct pn_str *said = incoming->body.len > 0 ? &incoming->body : &incoming->query;
+    if (said->len > 4 && memcmp(said->data, "hint", 4) == 0) {
+        *ret = (struct pn_notification){ .size = ret->size, .verdict = PN_HINT, .pay_no = { said->data + 4, said->len - 4 } };
+        return PN_OK;
+    }
     bool genuine = incoming->body.len >= 2 && memcmp(incoming->body.data, "ok", 2) == 0;
     ret->verdict = genuine ? PN_AUTHENTIC : PN_REFUSED;
     ret->result = genuine ? &result : NULL;
@@ -94,6 +99,18 @@ bool config_app_may_use(const struct config_app *app, const char *channel)
     (void) app;
     (void) channel;
     return true;
+}
+
+/* A hint whose provider never answers, until the test says otherwise. */
+static struct {
+    hint_done done;
+    void *arg;
+} kept_hint;
+
+static void keep_hint(hint_done done, void *arg)
+{
+    kept_hint.done = done;
+    kept_hint.arg = arg;
 }
 
 bool settle_outcome_accepted(enum settle_outcome outcome)
@@ -255,6 +272,41 @@ enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, 
 {
     (void) pay, (void) pay_no, (void) signature, (void) arena, (void) ret_record, (void) ret_order;
     return error_set(err, RC_NOT_FOUND, "no such payment");
+}
+
+/* The provider answers about 7, not about 8, and never about 9. */
+void pay_hint(struct pay *pay, const char *channel, const char *pay_no, const char *refund_no, enum hint_source source,
+              hint_done done, void *arg)
+{
+    (void) pay, (void) channel, (void) refund_no;
+    (source == HINT_NOTICE ? &fake.hints : &fake.returns)[0]++;
+    if (done && strcmp(pay_no, "9") != 0)
+        done(arg, strcmp(pay_no, "7") == 0);
+    else if (done)
+        keep_hint(done, arg);
+}
+
+enum rc pay_return_open(struct pay *pay, const char *link, struct arena *arena, struct pay_return *ret, struct error *err)
+{
+    (void) pay, (void) arena;
+    if (strncmp(link, "7-", 2) != 0)
+        return error_set(err, RC_NOT_FOUND, "no such payment");
+    *ret = (struct pay_return){ .order = { .name = "<script>alert(1)</script>", .amount_minor = 8880, .currency = "CNY" },
+                                .state = strcmp(link, "7-paid") == 0     ? RETURN_PAID
+                                         : strcmp(link, "7-late") == 0   ? RETURN_LATE
+                                         : strcmp(link, "7-closed") == 0 ? RETURN_CLOSED
+                                                                         : RETURN_WAITING,
+                                .shop_url = strcmp(link, "7-noshop") == 0 ? NULL : "https://shop.example/?a=1&b=\"<2>\"",
+                                .pay_path = "pay/7?k=s&x",
+                                .status_path = "pay/7/status?k=s&x" };
+    return RC_OK;
+}
+
+size_t pay_channel_status(struct pay *pay, struct channel_status *ret, size_t max)
+{
+    (void) pay, (void) max;
+    ret[0] = (struct channel_status){ .name = "fake", .state = CHANNEL_HELD_BACK, .reason = "no answer" };
+    return 1;
 }
 
 enum rc store_ping(struct store *store, struct error *err)
@@ -704,7 +756,75 @@ static void pay_page_is_escaped_and_locked_down(void **state)
     raw_free(&answer);
     expect(f->public_port, "GET /pay/8?k=sig HTTP/1.1\r\nHost: x\r\n\r\n", 404, "链接无效");
     expect(f->public_port, "GET /pay/7 HTTP/1.1\r\nHost: x\r\n\r\n", 404, "链接无效");
-    expect(f->public_port, "GET /return/fake HTTP/1.1\r\nHost: x\r\nAccept-Language: en\r\n\r\n", 200, "being confirmed");
+}
+
+static void a_hint_is_answered_as_the_provider_was_found(void **state)
+{
+    struct fixture *f = *state;
+    int before = fake.hints, settled = fake.settled;
+    expect(f->public_port, NOTIFY("5\r\n\r\nhint7"), 200, "success");
+    expect(f->public_port, NOTIFY("5\r\n\r\nhint8"), 200, "fail");
+    expect(f->public_port, NOTIFY("5\r\n\r\nhint9"), 200, "fail"); /* by the deadline */
+    kept_hint.done(kept_hint.arg, true); /* too late for anybody to hear it */
+    assert_int_equal(fake.hints, before + 3);
+    assert_int_equal(fake.settled, settled);
+}
+
+#define RETURN(path_) "GET /return/" path_ " HTTP/1.1\r\nHost: x\r\nAccept-Language: en\r\n\r\n"
+
+static void a_return_without_a_link_of_ours_shows_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int before = fake.returns;
+    expect(f->public_port, RETURN("fake"), 200, "being confirmed");
+    expect(f->public_port, RETURN("fake?out_trade_no=7"), 200, "being confirmed");
+    assert_int_equal(fake.returns, before);
+    struct raw_answer answer = ask(f->public_port, RETURN("fake?hint7"));
+    assert_int_equal(answer.status, 200);
+    assert_null(strstr(answer.body, "88.80"));
+    assert_null(strstr(answer.body, "pay/7"));
+    raw_free(&answer);
+    assert_int_equal(fake.returns, before + 1);
+    expect(f->public_port, RETURN("nobody"), 404, "not valid");
+    expect(f->public_port, RETURN("fake/8-x"), 404, "not valid");
+    expect(f->public_port, RETURN("fake/7-x/y"), 404, NULL);
+}
+
+static void a_return_by_our_own_link_shows_the_payment(void **state)
+{
+    struct fixture *f = *state;
+    struct raw_answer answer = ask(f->public_port, RETURN("fake/7-x?app_id=1&sign=2"));
+    assert_int_equal(answer.status, 200);
+    assert_null(strstr(answer.body, "<script>alert"));
+    assert_non_null(strstr(answer.body, "&lt;script&gt;alert(1)"));
+    assert_non_null(strstr(answer.body, "88.80 CNY"));
+    assert_non_null(strstr(answer.body, "data-status=\"../../pay/7/status?k=s&amp;x\""));
+    assert_non_null(strstr(answer.body, "href=\"../../pay/7?k=s&amp;x\""));
+    assert_non_null(strstr(answer.body, "href=\"https://shop.example/?a=1&amp;b=&quot;&lt;2&gt;&quot;\""));
+    raw_free(&answer);
+    static const char *const pages[][2] = {
+        { RETURN("fake/7-paid"), "Payment received" },
+        { RETURN("fake/7-late"), "The shop will take care" },
+        { RETURN("fake/7-closed"), "can no longer be paid" },
+    };
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        answer = ask(f->public_port, pages[i][0]);
+        assert_int_equal(answer.status, 200);
+        assert_non_null(strstr(answer.body, pages[i][1]));
+        assert_non_null(strstr(answer.body, "Back to the shop"));
+        assert_null(strstr(answer.body, "pay/7"));
+        raw_free(&answer);
+    }
+    answer = ask(f->public_port, RETURN("fake/7-noshop"));
+    assert_null(strstr(answer.body, "Back to the shop"));
+    raw_free(&answer);
+}
+
+static void a_provider_that_is_down_makes_nobody_unready(void **state)
+{
+    struct fixture *f = *state;
+    expect(f->api_port, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", 200,
+           "\"channels\":[{\"name\":\"fake\",\"state\":\"held_back\",\"reason\":\"no answer\"}]");
 }
 
 static void health_answers_on_both_sides(void **state)
@@ -767,6 +887,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(orders_are_created_from_json_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(work_that_does_not_end_is_cut_by_the_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pay_page_is_escaped_and_locked_down, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_hint_is_answered_as_the_provider_was_found, set_up_impatient, tear_down),
+        cmocka_unit_test_setup_teardown(a_return_without_a_link_of_ours_shows_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_return_by_our_own_link_shows_the_payment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_provider_that_is_down_makes_nobody_unready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(health_answers_on_both_sides, set_up, tear_down),
         cmocka_unit_test_setup_teardown(taken_address_is_named, set_up, tear_down),
         cmocka_unit_test(stale_unix_socket_is_replaced_and_a_living_one_is_not),
