@@ -48,7 +48,7 @@ struct migration {
 extern const struct migration sqlite_migrations[], pg_migrations[];
 extern const size_t sqlite_migration_count, pg_migration_count;
 
-/* sql/refund_states.c: the part of settle_store that both stores do alike: refunds, totals, schedule. */
+/* sql/refund_states.c: the part of settle_store that both stores do alike: refunds and totals. */
 enum rc settle_store_refunds(struct tx *tx, struct settle_writes *writes, struct error *err);
 
 enum { TX_RETRIES = 5 };

@@ -168,7 +168,13 @@ enum rc record_list(struct tx *tx, const struct record_filter *filter, struct ar
 
 /* ---------------------------------------------------------------------------------------------------- refunds */
 
-enum refund_status { REFUND_CREATED = 602001, REFUND_PROCESSING = 602002, REFUND_SUCCEEDED = 602003, REFUND_FAILED = 602004, REFUND_UNKNOWN = 602005 };
+enum refund_status {
+    REFUND_CREATED = 602001,
+    REFUND_PROCESSING = 602002,
+    REFUND_SUCCEEDED = 602003,
+    REFUND_FAILED = 602004,
+    REFUND_UNKNOWN = 602005
+};
 
 struct refund {
     int64_t refund_no, pay_no, order_id; /* refund_no is ours, and the number that the provider gets */
@@ -194,7 +200,7 @@ enum rc refund_find(struct tx *tx, const char *app, const char *out_refund_id, s
                     struct error *err);
 enum rc refunds_of_record(struct tx *tx, int64_t pay_no, struct arena *arena, struct refund **ret, size_t *ret_count,
                           struct error *err); /* oldest first */
-/* Sets aside `amount_minor` of a paid record. RC_CONFLICT when less than that is left, or it is not paid. */
+/* Sets aside `amount_minor` (above 0) of a paid record. RC_CONFLICT when less than that is left, or it is not paid. */
 enum rc refund_reserve(struct tx *tx, int64_t pay_no, int64_t amount_minor, struct error *err);
 /* failed → created, for a retry that reserves anew. RC_CONFLICT otherwise. */
 enum rc refund_set_again(struct tx *tx, int64_t refund_no, struct error *err);
@@ -304,8 +310,8 @@ struct schedule_entry {
 };
 
 /* Everything that a batch of decisions writes, as few statements as the store can. A record or order is named at most once;
- * each change is conditional on `from`; RC_RETRY when one did not meet it. Order: records, orders, events, outbox (sets
- * `chained`), audits, refunds, totals, schedule. */
+ * each change is conditional on `from`; RC_RETRY when one did not meet it; RC_DATA when a sum goes beyond what was paid. Order:
+ * refunds, totals, records, orders, events, outbox (sets `chained`), audits, schedule, where a subject may be named again. */
 struct settle_writes {
     const struct record_change *records;
     size_t record_count;
@@ -386,23 +392,25 @@ enum schedule_answer { ANSWER_LEARNED = 0, ANSWER_UNKNOWN = 1, ANSWER_NOT_ASKED 
 enum rc schedule_put(struct tx *tx, const struct schedule_entry *entry, struct error *err);
 /* Puts the row, and takes it for `claim` for due_in_ms: whoever had it, and whatever was due, stands back. */
 enum rc schedule_hold(struct tx *tx, const struct schedule_entry *entry, int64_t claim, int64_t *ret_version, struct error *err);
-/* Takes up to `limit` rows of `channel` that are due, oldest first: due_at = now + lease_ms under `claim`. */
+/* Takes up to `limit` rows of `channel` that are due, longest due first: due_at = now + lease_ms under `claim`. */
 enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t claim, int64_t lease_ms, struct arena *arena,
                        struct scheduled **ret, size_t *ret_count, struct error *err);
 enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, enum schedule_answer answer,
                        struct error *err);
 enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct error *err); /* version 0: any */
-/* Looks at the `limit` rows of `channel` that are longest due, and removes those that have nothing left to ask: TASK_QUERY of
- * a record, TASK_EXPIRE of an order that is not unpaid any more. A payment costs its schedule one row of a batch, not a look
- * of its own. */
+/* Looks through the first `limit` due rows of `channel` (longest due first) and removes those that have nothing left to ask:
+ * TASK_QUERY of a record, TASK_EXPIRE of an order that is not unpaid any more. A payment costs its schedule one row of a batch, not
+ * a look of its own. *ret_count: removed; when it is `limit`, there may be more. */
 enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err);
 /* Makes everything that `claim` holds due at once: for a predecessor that is dead. */
 enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err);
-/* The rows that are due now and by how much the oldest is late, for the metrics. */
+
 struct schedule_depth {
     const char *channel;
-    int64_t pending, due, oldest_due_at;
+    int64_t pending, due; /* due: neither held nor later */
+    int64_t oldest_due_at; /* of those that are due; 0: none is */
 };
+/* For the metrics. */
 enum rc schedule_depths(struct tx *tx, struct arena *arena, struct schedule_depth **ret, size_t *ret_count, struct error *err);
 
 /* ---------------------------------------------------------------------------------------------------- nodes, memory */

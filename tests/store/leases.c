@@ -1,65 +1,11 @@
 /*
- * What is leased or versioned: the query schedule, worker numbers, channel memory.
+ * What is leased or versioned: worker numbers, channel memory.
  */
 #include "config.h"
 
 #include "fixture.h"
 
 #include <string.h>
-
-struct schedule_call {
-    int64_t pay_no, in_ms;
-    bool close;
-    struct scheduled *items;
-    size_t count;
-};
-TX(put, struct schedule_call, return schedule_put(tx, a->pay_no, a->close, a->in_ms, err);)
-TX(again, struct schedule_call, return schedule_again(tx, a->pay_no, a->in_ms, err);)
-TX(done, struct schedule_call, return schedule_done(tx, a->pay_no, err);)
-TX(claim, struct schedule_call, return schedule_claim(tx, 1000, a->in_ms, arena, &a->items, &a->count, err);)
-
-static const struct scheduled *claimed(int64_t pay_no, int64_t lease_ms)
-{
-    struct schedule_call call = { .in_ms = lease_ms };
-    write_ok(claim, &call);
-    for (size_t i = 0; i < call.count; i++)
-        if (call.items[i].pay_no == pay_no)
-            return &call.items[i];
-    return NULL;
-}
-
-static void work_is_claimed_when_due_until_done(void **state)
-{
-    (void)state;
-    struct schedule_call call = { .pay_no = new_id(), .in_ms = 3600000 };
-    write_ok(put, &call);
-    assert_null(claimed(call.pay_no, 60000));
-    call.in_ms = 0;
-    write_ok(again, &call);
-    const struct scheduled *found = claimed(call.pay_no, 60000);
-    assert_non_null(found);
-    assert_int_equal(found->attempts, 1);
-    assert_false(found->close);
-    assert_null(claimed(call.pay_no, 60000));
-    write_ok(again, &call);
-    found = claimed(call.pay_no, 0);
-    assert_non_null(found);
-    assert_int_equal(found->attempts, 2);
-    write_ok(done, &call);
-    assert_null(claimed(call.pay_no, 0));
-}
-
-static void sooner_and_close_win(void **state)
-{
-    (void)state;
-    int64_t pay_no = new_id();
-    write_ok(put, &(struct schedule_call){ .pay_no = pay_no, .in_ms = 0 });
-    write_ok(put, &(struct schedule_call){ .pay_no = pay_no, .in_ms = 3600000, .close = true });
-    write_ok(put, &(struct schedule_call){ .pay_no = pay_no, .in_ms = 3600000, .close = false });
-    const struct scheduled *found = claimed(pay_no, 60000);
-    assert_non_null(found);
-    assert_true(found->close);
-}
 
 struct node_call {
     const char *name;
@@ -168,8 +114,6 @@ static void memory_is_versioned_bytes(void **state)
 }
 
 const struct CMUnitTest lease_tests[] = {
-    cmocka_unit_test(work_is_claimed_when_due_until_done),
-    cmocka_unit_test(sooner_and_close_win),
     cmocka_unit_test(restart_takes_its_own_number_over),
     cmocka_unit_test(every_name_has_its_own_number_until_all_are_taken),
     cmocka_unit_test(memory_is_versioned_bytes),

@@ -108,6 +108,14 @@ static void unexpected_state_writes_nothing(void **state)
     assert_int_equal(get_record(other.pay_no).status, PAYMENT_UNPAID);
 }
 
+struct schedule_call {
+    const char *channel;
+    struct scheduled *items;
+    size_t count;
+};
+TX(claim_schedule, struct schedule_call,
+   return schedule_claim(tx, a->channel, 1000, 1, 60000, arena, &a->items, &a->count, err);)
+
 enum { BATCH = 256 };
 
 static void full_batch_is_settled_at_once(void **state)
@@ -119,6 +127,7 @@ static void full_batch_is_settled_at_once(void **state)
     static struct event events[BATCH];
     static struct outbox_row rows[BATCH];
     static struct audit audits[BATCH];
+    static struct schedule_entry schedule[BATCH];
     static int64_t pay_nos[BATCH];
     const char *sink = new_name("sink");
     for (size_t i = 0; i < BATCH; i++) {
@@ -136,6 +145,7 @@ static void full_batch_is_settled_at_once(void **state)
                                        .leased = i % 2 == 0, .claim = 8, .lease_ms = 60000 };
         audits[i] = (struct audit){ .audit_id = new_id(), .channel = "one", .pay_no = "no number", .source = "query",
                                     .outcome = "mismatch", .amount_minor = i % 2 ? -1 : 5 };
+        schedule[i] = (struct schedule_entry){ .subject = records[i].pay_no, .task = TASK_CLOSE, .channel = sink };
     }
     struct load_call call = { .pay_nos = pay_nos, .count = BATCH };
     write_ok(load, &call);
@@ -144,7 +154,7 @@ static void full_batch_is_settled_at_once(void **state)
     struct settle_writes writes = {
         .records = record_changes, .record_count = BATCH, .orders = order_changes, .order_count = BATCH, .events = events,
         .event_count = BATCH, .outbox = rows, .outbox_count = BATCH, .audits = audits, .audit_count = BATCH,
-        .follow_ups = pay_nos, .follow_up_count = BATCH,
+        .schedule = schedule, .schedule_count = BATCH,
     };
     write_ok(store_writes, &writes);
     assert_int_equal(depth(sink, false), BATCH);
@@ -155,6 +165,9 @@ static void full_batch_is_settled_at_once(void **state)
         assert_int_equal(call.orders[i].status, ORDER_PAID);
         assert_true((call.records[i].trade_no == NULL) == (i % 3 == 0));
     }
+    struct schedule_call due = { .channel = sink };
+    write_ok(claim_schedule, &due);
+    assert_int_equal(due.count, BATCH);
 }
 
 static void bad_item_fails_the_whole_batch_as_data(void **state)
@@ -178,26 +191,23 @@ static void bad_item_fails_the_whole_batch_as_data(void **state)
     assert_int_equal(get_record(record.pay_no).status, PAYMENT_PAID);
 }
 
-struct schedule_call {
-    struct scheduled *items;
-    size_t count;
-};
-TX(claim_schedule, struct schedule_call, return schedule_claim(tx, 1000, 60000, arena, &a->items, &a->count, err);)
-
-static void follow_ups_are_due_to_be_closed(void **state)
+/* The same subject twice, as a batch of decisions may have it: one row, of the greater task. */
+static void work_that_a_batch_leaves_is_due(void **state)
 {
     (void)state;
-    struct order order = make_order("a");
-    struct pay_record record = make_record(&order);
-    struct schedule_call call = { 0 };
-    write_ok(claim_schedule, &call);
-    int64_t follow_ups[] = { record.pay_no, record.pay_no };
-    struct settle_writes writes = { .follow_ups = follow_ups, .follow_up_count = 2 };
+    const char *channel = new_name("channel");
+    int64_t one = new_id(), two = new_id();
+    struct schedule_entry entries[] = {
+        { one, TASK_CLOSE, channel, 0 }, { one, TASK_QUERY, channel, 0 }, { one, TASK_CLOSE, channel, 3600000 },
+        { two, TASK_POLICY, channel, 0 },
+    };
+    struct settle_writes writes = { .schedule = entries, .schedule_count = 4 };
     write_ok(store_writes, &writes);
+    struct schedule_call call = { .channel = channel };
     write_ok(claim_schedule, &call);
-    assert_int_equal(call.count, 1);
-    assert_int_equal(call.items[0].pay_no, record.pay_no);
-    assert_true(call.items[0].close);
+    assert_int_equal(call.count, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(call.items[i].task, call.items[i].subject == one ? TASK_CLOSE : TASK_POLICY);
 }
 
 static void empty_batch_is_nothing(void **state)
@@ -218,7 +228,7 @@ const struct CMUnitTest settle_tests[] = {
     cmocka_unit_test(unexpected_state_writes_nothing),
     cmocka_unit_test(full_batch_is_settled_at_once),
     cmocka_unit_test(bad_item_fails_the_whole_batch_as_data),
-    cmocka_unit_test(follow_ups_are_due_to_be_closed),
+    cmocka_unit_test(work_that_a_batch_leaves_is_due),
     cmocka_unit_test(empty_batch_is_nothing),
 };
 const size_t settle_test_count = sizeof settle_tests / sizeof settle_tests[0];

@@ -175,6 +175,33 @@ static void add_audits(struct pg_pipe *pipe, const struct settle_writes *writes)
     pg_pipe_add(pipe, &insert_audits, values, 8, NULL);
 }
 
+/* A batch may name a subject more than once, a statement may not. */
+static const struct sql put_schedule = {
+    .name = "settle_schedule",
+    .text = "INSERT INTO query_schedule AS s (subject, task, channel, version, due_at) "
+            "SELECT n.subject, max(n.task), min(n.channel), " SCHEDULE_FIRST_VERSION ", pn_now_ms() + min(n.due_in_ms) "
+            "FROM unnest($1, $2, $3, $4) AS n (subject, task, channel, due_in_ms) GROUP BY n.subject ORDER BY n.subject "
+            "ON CONFLICT (subject) DO UPDATE SET " SCHEDULE_SOONER ", " SCHEDULE_GREATER,
+};
+
+static void add_schedule(struct pg_pipe *pipe, const struct settle_writes *writes)
+{
+    struct pg_array arrays[4];
+    struct value values[4];
+    for (size_t i = 0; i < 4; i++)
+        arrays[i] = pg_array_start(pipe->tx, i == 2 ? VALUE_TEXTS : VALUE_I64S);
+    for (size_t i = 0; i < writes->schedule_count; i++) {
+        const struct schedule_entry *entry = &writes->schedule[i];
+        pg_array_i64(&arrays[0], entry->subject);
+        pg_array_i64(&arrays[1], entry->task);
+        pg_array_text(&arrays[2], entry->channel);
+        pg_array_i64(&arrays[3], entry->due_in_ms);
+    }
+    for (size_t i = 0; i < 4; i++)
+        values[i] = pg_array_end(&arrays[i]);
+    pg_pipe_add(pipe, &put_schedule, values, 4, NULL);
+}
+
 /* The statements whose counts are looked at before the commit. */
 struct changed {
     PGresult *records, *orders, *outbox;
@@ -192,6 +219,8 @@ static void add_all(struct pg_pipe *pipe, const struct settle_writes *writes, st
         pg_outbox_insert(pipe, writes, &changed->outbox);
     if (writes->audit_count > 0)
         add_audits(pipe, writes);
+    if (writes->schedule_count > 0)
+        add_schedule(pipe, writes);
 }
 
 static bool all_met(const PGresult *result, size_t expected)
@@ -204,7 +233,8 @@ enum rc pg_settle_store(struct tx *base, struct settle_writes *writes, struct er
     struct pg_tx *tx = (struct pg_tx *)base;
     struct changed changed = { 0 };
     struct pg_pipe pipe;
-    if (writes->record_count + writes->order_count + writes->event_count + writes->outbox_count + writes->audit_count == 0)
+    if (writes->record_count + writes->order_count + writes->event_count + writes->outbox_count + writes->audit_count +
+            writes->schedule_count == 0)
         return RC_OK;
     tx->arrays_used = 0;
     pg_pipe_start(&pipe, tx);

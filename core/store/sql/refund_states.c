@@ -19,13 +19,13 @@ static enum rc change(struct tx *tx, const struct sql *sql, const struct value *
 static const struct sql reserve = {
     .name = "refund_reserve",
     .text = "UPDATE pay_records SET refunding_minor = refunding_minor + $2 WHERE pay_no = $1 AND status = 601002 "
-            "AND $2 <= amount_minor - refunded_minor - refunding_minor",
+            "AND $2 > 0 AND $2 <= amount_minor - refunded_minor - refunding_minor",
 };
 
 enum rc refund_reserve(struct tx *tx, int64_t pay_no, int64_t amount_minor, struct error *err)
 {
     return change(tx, &reserve, VALUES(value_i64(pay_no), value_i64(amount_minor)), RC_CONFLICT,
-                  "the payment has less than that left to refund", err);
+                  "the payment is not paid, or has less than that left to refund", err);
 }
 
 /* 602001 created, 602002 processing, 602003 succeeded, 602004 failed, 602005 unknown. */
@@ -52,18 +52,20 @@ enum rc refund_set_doubt(struct tx *tx, int64_t refund_no, bool doubt, struct er
 static const struct sql change_refund = {
     .name = "refund_change",
     .text = "UPDATE refunds SET status = $3, code = coalesce($4, code), message = coalesce($5, message), "
-            "finished_at = CASE WHEN $3 IN (602003, 602004) THEN pn_now_ms() END WHERE refund_no = $1 AND status = $2",
+            "finished_at = CASE WHEN $3 = status THEN finished_at WHEN $3 IN (602003, 602004) THEN pn_now_ms() END "
+            "WHERE refund_no = $1 AND status = $2",
 };
 
+/* Sums beyond what was paid violate a check of the table: no retry would mend them. */
 static const struct sql change_totals = {
     .name = "refund_totals",
     .text = "UPDATE pay_records SET refunded_minor = $4, refunding_minor = $5 WHERE pay_no = $1 AND refunded_minor = $2 "
-            "AND refunding_minor = $3 AND $4 + $5 <= amount_minor",
+            "AND refunding_minor = $3",
 };
 
 static const struct sql change_order = {
     .name = "refund_order_total",
-    .text = "UPDATE orders SET refunded_minor = $3 WHERE order_id = $1 AND refunded_minor = $2 AND $3 <= amount_minor",
+    .text = "UPDATE orders SET refunded_minor = $3 WHERE order_id = $1 AND refunded_minor = $2",
 };
 
 static enum rc store_totals(struct tx *tx, const struct refund_totals *totals, struct error *err)
@@ -93,7 +95,5 @@ enum rc settle_store_refunds(struct tx *tx, struct settle_writes *writes, struct
     }
     for (size_t i = 0; rc == RC_OK && i < writes->refund_totals_count; i++)
         rc = store_totals(tx, &writes->refund_totals[i], err);
-    for (size_t i = 0; rc == RC_OK && i < writes->schedule_count; i++)
-        rc = schedule_put(tx, &writes->schedule[i], err);
     return rc;
 }

@@ -37,7 +37,7 @@ static const struct sql insert = {
     .name = "refund_insert",
     .text = "INSERT INTO refunds (" REFUND_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
             "$16, pn_now_ms(), CASE WHEN $17 THEN pn_now_ms() END) "
-            "ON CONFLICT (app, out_refund_id) WHERE out_refund_id IS NOT NULL DO NOTHING RETURNING created_at",
+            "ON CONFLICT (out_refund_id, app) WHERE out_refund_id IS NOT NULL DO NOTHING RETURNING created_at",
 };
 
 static bool is_finished(enum refund_status status)
@@ -111,22 +111,34 @@ enum rc refunds_of_record(struct tx *tx, int64_t pay_no, struct arena *arena, st
 
 /* One statement per leading filter, as in order_list.c. */
 #define LIST(condition)                                                                                                           \
-    "SELECT " REFUND_COLUMNS " FROM refunds WHERE " condition " AND ($2 IS NULL OR app = $2) AND ($3 = 0 OR status = $3) "        \
-    "AND ($4 IS NULL OR out_refund_id = $4) AND ($5 = 0 OR order_id = $5) AND created_at >= $6 "                                  \
-    "AND ($7 = 0 OR created_at < $7) AND refund_no < $8 ORDER BY refund_no DESC LIMIT $9"
+    "SELECT " REFUND_COLUMNS " FROM refunds WHERE " condition " AND ($3 IS NULL OR app = $3) AND ($4 = 0 OR status = $4) "        \
+    "AND ($5 IS NULL OR out_refund_id = $5) AND ($6 = 0 OR order_id = $6) AND created_at >= $7 "                                  \
+    "AND ($8 = 0 OR created_at < $8) AND refund_no < $9 ORDER BY refund_no DESC LIMIT $10"
 
-static const struct sql list_record = { .name = "refund_list_record", .text = LIST("pay_no = $1") };
-static const struct sql list_order = { .name = "refund_list_order", .text = LIST("order_id = $1") };
-static const struct sql list_all = { .name = "refund_list_all", .text = LIST("$1 = 0") };
+static const struct sql by_record = { .name = "refund_list_record", .text = LIST("pay_no = $1 AND $2 IS NULL") };
+static const struct sql by_order = { .name = "refund_list_order", .text = LIST("order_id = $1 AND $2 IS NULL") };
+static const struct sql by_number = { .name = "refund_list_number", .text = LIST("$1 = 0 AND out_refund_id = $2") };
+static const struct sql by_app = { .name = "refund_list_app", .text = LIST("$1 = 0 AND app = $2") };
+static const struct sql all = { .name = "refund_list_all", .text = LIST("$1 = 0 AND $2 IS NULL") };
 
 enum rc refund_list(struct tx *tx, const struct refund_filter *filter, struct arena *arena, struct refund **ret, size_t *ret_count,
                     struct error *err)
 {
-    const struct sql *sql = filter->pay_no ? &list_record : filter->order_id ? &list_order : &list_all;
+    const struct sql *sql = &all;
+    int64_t id = 0;
+    const char *text = NULL;
+    if (filter->pay_no != 0)
+        sql = &by_record, id = filter->pay_no;
+    else if (filter->order_id != 0)
+        sql = &by_order, id = filter->order_id;
+    else if (filter->out_refund_id != NULL)
+        sql = &by_number, text = filter->out_refund_id;
+    else if (filter->app != NULL)
+        sql = &by_app, text = filter->app;
     return list(tx, sql,
-                VALUES(value_i64(filter->pay_no ? filter->pay_no : filter->order_id), value_text(filter->app),
-                       value_i64(filter->status), value_text(filter->out_refund_id), value_i64(filter->order_id),
-                       value_i64(filter->created_from), value_i64(filter->created_to),
-                       value_i64(filter->before_id == 0 ? INT64_MAX : filter->before_id), value_i64((int64_t)filter->limit)),
+                VALUES(value_i64(id), value_text(text), value_text(filter->app), value_i64(filter->status),
+                       value_text(filter->out_refund_id), value_i64(filter->order_id), value_i64(filter->created_from),
+                       value_i64(filter->created_to), value_i64(filter->before_id == 0 ? INT64_MAX : filter->before_id),
+                       value_i64((int64_t)filter->limit)),
                 arena, ret, ret_count, err);
 }

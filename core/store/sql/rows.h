@@ -1,5 +1,5 @@
 /*
- * Column lists and how their rows become structs, for the operations in sql/ and the drivers' settle_load.
+ * Texts that more than one statement is made of, and how rows become structs; for the operations in sql/ and the drivers.
  */
 #ifndef PN_STORE_SQL_ROWS_H
 #define PN_STORE_SQL_ROWS_H
@@ -18,5 +18,20 @@ void order_from_row(struct row *row, void *ret_order);
 #define RECORD_COLUMNS SETTLE_RECORD_COLUMNS ", params, prepay"
 void settle_record_from_row(struct row *row, void *ret_record); /* leaves params and prepay NULL */
 void record_from_row(struct row *row, void *ret_record);
+
+/*
+ * The schedule. A put keeps the sooner time and the greater task, and whoever works on the row gets a new version over him:
+ * what he did may be about yesterday's task. A new task counts from the beginning. The first version of a row is one that no
+ * earlier row of the subject had, so that who still works on that one is fenced off, too.
+ */
+#define SCHEDULE_FIRST_VERSION "pn_now_ms() * 1000"
+#define SCHEDULE_SOONER                                                                                                           \
+    "claim = CASE WHEN excluded.due_at < s.due_at THEN 0 ELSE s.claim END, "                                                      \
+    "due_at = CASE WHEN excluded.due_at < s.due_at THEN excluded.due_at ELSE s.due_at END"
+#define SCHEDULE_GREATER                                                                                                          \
+    "version = s.version + 1, attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "                           \
+    "answers = CASE WHEN excluded.task > s.task THEN 0 ELSE s.answers END, "                                                      \
+    "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "                                                    \
+    "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END"
 
 #endif

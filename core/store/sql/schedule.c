@@ -4,19 +4,13 @@
  */
 #include "config.h"
 
-#include "store/statement.h"
+#include "store/sql/rows.h"
 
-/* A row that somebody works on gets a new version: what he did may be about yesterday's task. */
 static const struct sql put = {
     .name = "schedule_put",
-    .text = "INSERT INTO query_schedule AS s (subject, task, channel, due_at) SELECT $1, $2, $3, pn_now_ms() + $4 WHERE true "
-            "ON CONFLICT (subject) DO UPDATE SET version = s.version + 1, "
-            "attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "
-            "answers = CASE WHEN excluded.task > s.task THEN 0 ELSE s.answers END, "
-            "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "
-            "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END, "
-            "claim = CASE WHEN excluded.due_at < s.due_at THEN 0 ELSE s.claim END, "
-            "due_at = CASE WHEN excluded.due_at < s.due_at THEN excluded.due_at ELSE s.due_at END",
+    .text = "INSERT INTO query_schedule AS s (subject, task, channel, version, due_at) "
+            "SELECT $1, $2, $3, " SCHEDULE_FIRST_VERSION ", pn_now_ms() + $4 WHERE true "
+            "ON CONFLICT (subject) DO UPDATE SET " SCHEDULE_SOONER ", " SCHEDULE_GREATER,
 };
 
 enum rc schedule_put(struct tx *tx, const struct schedule_entry *entry, struct error *err)
@@ -28,14 +22,10 @@ enum rc schedule_put(struct tx *tx, const struct schedule_entry *entry, struct e
 
 static const struct sql hold = {
     .name = "schedule_hold",
-    .text = "INSERT INTO query_schedule AS s (subject, task, channel, claim, due_at) "
-            "SELECT $1, $2, $3, $4, pn_now_ms() + $5 WHERE true "
-            "ON CONFLICT (subject) DO UPDATE SET version = s.version + 1, "
-            "attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "
-            "answers = CASE WHEN excluded.task > s.task THEN 0 ELSE s.answers END, "
-            "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "
-            "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END, "
-            "claim = excluded.claim, due_at = excluded.due_at RETURNING version",
+    .text = "INSERT INTO query_schedule AS s (subject, task, channel, version, claim, due_at) "
+            "SELECT $1, $2, $3, " SCHEDULE_FIRST_VERSION ", $4, pn_now_ms() + $5 WHERE true "
+            "ON CONFLICT (subject) DO UPDATE SET claim = excluded.claim, due_at = excluded.due_at, " SCHEDULE_GREATER
+            " RETURNING version",
 };
 
 enum rc schedule_hold(struct tx *tx, const struct schedule_entry *entry, int64_t claim, int64_t *ret_version, struct error *err)
@@ -46,17 +36,17 @@ enum rc schedule_hold(struct tx *tx, const struct schedule_entry *entry, int64_t
                   ret_version, err);
 }
 
+/* MATERIALIZED: without the fence the planner may lock more than the limit. */
 static const struct sql claim_due = {
     .name = "schedule_claim",
     .text = "UPDATE query_schedule SET attempts = attempts + 1, version = version + 1, claim = $3, due_at = pn_now_ms() + $4 "
             "WHERE subject IN (SELECT subject FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() "
-            "ORDER BY due_at LIMIT $2) RETURNING subject, task, channel, attempts, answers, unknowns, "
-            "version",
+            "ORDER BY due_at LIMIT $2) RETURNING subject, task, channel, attempts, answers, unknowns, version",
     .pg = "WITH due AS MATERIALIZED (SELECT subject FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() "
-          "ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) "
+          "ORDER BY due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED) "
           "UPDATE query_schedule AS s SET attempts = s.attempts + 1, version = s.version + 1, claim = $3, due_at = pn_now_ms() + $4 "
-          "FROM due WHERE s.subject = due.subject RETURNING s.subject, s.task, s.channel, s.attempts, s.answers, "
-          "s.unknowns, s.version",
+          "FROM due WHERE s.subject = due.subject RETURNING s.subject, s.task, s.channel, s.attempts, s.answers, s.unknowns, "
+          "s.version",
 };
 
 static void scheduled_from_row(struct row *row, void *ret_scheduled)
@@ -107,17 +97,22 @@ enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct er
     return tx_exec(tx, &done, VALUES(value_i64(subject), value_i64(version)), NULL, err);
 }
 
-/* 601001 and 600001 are unpaid. Only so many rows are looked at. */
-#define OLDEST "SELECT subject, task FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() ORDER BY due_at LIMIT $2"
-#define MOOT                                                                                                                      \
-    "((task = 1 AND NOT EXISTS (SELECT 1 FROM pay_records WHERE pay_no = q.subject AND status = 601001)) OR "                     \
-    "(task = 6 AND NOT EXISTS (SELECT 1 FROM orders WHERE order_id = q.subject AND status = 600001)))"
+/*
+ * Looks through the first $2 due rows and no further, however many are due. What a record or order is, is asked for row by
+ * row: NOT EXISTS would let the planner read the whole table into a hash. Task 1 is TASK_QUERY and 6 TASK_EXPIRE,
+ * 601001 and 600001 are unpaid; neither comes back.
+ */
+#define SEEN "SELECT subject, task FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() ORDER BY due_at LIMIT $2"
+#define MOOT(row)                                                                                                                 \
+    "((" row ".task = 1 AND coalesce((SELECT status FROM pay_records WHERE pay_no = " row ".subject), 0) <> 601001) OR "          \
+    "(" row ".task = 6 AND coalesce((SELECT status FROM orders WHERE order_id = " row ".subject), 0) <> 600001))"
 
 static const struct sql prune = {
     .name = "schedule_prune",
-    .text = "DELETE FROM query_schedule WHERE subject IN (SELECT subject FROM (" OLDEST ") AS q WHERE " MOOT ")",
-    .pg = "WITH q AS MATERIALIZED (" OLDEST " FOR UPDATE SKIP LOCKED) "
-          "DELETE FROM query_schedule WHERE subject = ANY (ARRAY(SELECT subject FROM q WHERE " MOOT "))",
+    .text = "DELETE FROM query_schedule WHERE subject IN (SELECT subject FROM (" SEEN ") AS seen WHERE " MOOT("seen") ")",
+    .pg = "WITH seen AS MATERIALIZED (" SEEN "), moot AS MATERIALIZED (SELECT subject FROM seen WHERE " MOOT("seen") ") "
+          "DELETE FROM query_schedule WHERE subject = ANY (ARRAY(SELECT s.subject FROM query_schedule AS s, moot "
+          "WHERE s.subject = moot.subject AND s.task IN (1, 6) FOR UPDATE OF s SKIP LOCKED))",
 };
 
 enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err)
@@ -129,22 +124,25 @@ enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t 
     return rc;
 }
 
+/* On PostgreSQL the rows are locked in the order in which settlements lock theirs. */
 static const struct sql release = {
     .name = "schedule_release",
     .text = "UPDATE query_schedule SET due_at = pn_now_ms(), claim = 0, version = version + 1 WHERE claim = $1",
+    .pg = "WITH held AS MATERIALIZED (SELECT subject FROM query_schedule WHERE claim = $1 ORDER BY subject FOR NO KEY UPDATE) "
+          "UPDATE query_schedule AS s SET due_at = pn_now_ms(), claim = 0, version = s.version + 1 "
+          "FROM held WHERE s.subject = held.subject",
 };
 
 enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err)
 {
-    return tx_exec(tx, &release, VALUES(value_i64(claim)), NULL, err);
+    /* 0 is nobody's: those rows keep the time they are due. */
+    return claim == 0 ? RC_OK : tx_exec(tx, &release, VALUES(value_i64(claim)), NULL, err);
 }
 
 static const struct sql depths = {
     .name = "schedule_depths",
-    .text = "SELECT channel, count(*), sum(CASE WHEN due_at <= pn_now_ms() THEN 1 ELSE 0 END), min(due_at) FROM query_schedule "
-            "GROUP BY channel ORDER BY channel",
-    .pg = "SELECT channel, count(*), count(*) FILTER (WHERE due_at <= pn_now_ms()), min(due_at) FROM query_schedule "
-          "GROUP BY channel ORDER BY channel",
+    .text = "SELECT channel, count(*), count(*) FILTER (WHERE due_at <= pn_now_ms()), "
+            "min(due_at) FILTER (WHERE due_at <= pn_now_ms()) FROM query_schedule GROUP BY channel ORDER BY channel",
 };
 
 static void depth_from_row(struct row *row, void *ret_depth)

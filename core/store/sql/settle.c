@@ -13,8 +13,8 @@ enum rc settle_load(struct tx *tx, const int64_t *pay_nos, size_t count, struct 
 
 enum rc settle_store(struct tx *tx, struct settle_writes *writes, struct error *err)
 {
-    enum rc rc = tx->driver->settle_store(tx, writes, err);
-    return rc ? rc : settle_store_refunds(tx, writes, err);
+    enum rc rc = settle_store_refunds(tx, writes, err);
+    return rc == RC_OK ? tx->driver->settle_store(tx, writes, err) : rc;
 }
 
 static const struct sql now = {

@@ -230,5 +230,9 @@ enum rc sqlite_settle_store(struct tx *tx, struct settle_writes *writes, struct 
         rc = insert_events(tx, writes, err);
     for (size_t i = 0; rc == RC_OK && i < writes->outbox_count; i++)
         rc = insert_outbox_row(tx, &writes->outbox[i], err);
-    return rc ? rc : insert_audits(tx, writes, err);
+    if (rc == RC_OK)
+        rc = insert_audits(tx, writes, err);
+    for (size_t i = 0; rc == RC_OK && i < writes->schedule_count; i++)
+        rc = schedule_put(tx, &writes->schedule[i], err);
+    return rc;
 }

@@ -24,7 +24,8 @@ CREATE TABLE orders (
     paid_at bigint,
     closed_at bigint,
     paid_pay_no bigint,
-    last_event bigint
+    last_event bigint,
+    CHECK (refunded_minor <= amount_minor)
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX orders_open_number ON orders (app, out_business_id) WHERE closed_at IS NULL;
 CREATE INDEX orders_number ON orders (out_business_id, order_id);
@@ -56,14 +57,15 @@ CREATE TABLE pay_records (
     trade_no text,
     payer text,
     refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
-    refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
+    refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0), -- reserved, not yet certain
     paid_at bigint,
     idempotency_key text,
     params text,
     prepay text,
     needs_review boolean NOT NULL DEFAULT false,
     created_at bigint NOT NULL,
-    expires_at bigint NOT NULL
+    expires_at bigint NOT NULL,
+    CHECK (refunded_minor + refunding_minor <= amount_minor)
 ) WITH (fillfactor = 80);
 CREATE INDEX pay_records_order ON pay_records (order_id);
 CREATE INDEX pay_records_app ON pay_records (app, pay_no);
@@ -126,40 +128,43 @@ CREATE TABLE notify_audit (
     created_at bigint NOT NULL
 );
 
+-- Money on its way back, and back. Ended refunds stay; a retry of a failed one goes on in its row.
 CREATE TABLE refunds (
     refund_no bigint PRIMARY KEY,
     pay_no bigint NOT NULL REFERENCES pay_records,
     order_id bigint NOT NULL REFERENCES orders,
     app text NOT NULL,
     channel text NOT NULL,
-    out_refund_id text,
-    source text NOT NULL,
+    out_refund_id text, -- NULL: not asked for by the app
+    source text NOT NULL CHECK (source IN ('api', 'policy', 'provider')),
     cause text,
     amount_minor bigint NOT NULL CHECK (amount_minor > 0),
     currency text NOT NULL,
     reason text,
-    status integer NOT NULL,
+    status integer NOT NULL CHECK (status BETWEEN 602001 AND 602005),
     doubt boolean NOT NULL DEFAULT false,
     provider_no text,
     code text,
     message text,
     created_at bigint NOT NULL,
-    finished_at bigint
+    finished_at bigint,
+    CHECK ((finished_at IS NOT NULL) = (status IN (602003, 602004)))
 );
-CREATE UNIQUE INDEX refunds_number ON refunds (app, out_refund_id) WHERE out_refund_id IS NOT NULL;
+CREATE UNIQUE INDEX refunds_number ON refunds (out_refund_id, app) WHERE out_refund_id IS NOT NULL;
 CREATE INDEX refunds_record ON refunds (pay_no, refund_no);
 CREATE INDEX refunds_order ON refunds (order_id, refund_no);
 CREATE INDEX refunds_app ON refunds (app, refund_no);
 
--- What to ask providers when. due_at is also the lease, `claim` who has it, and every put or claim counts the version up.
+-- What to do when, for the few orders and payments that are open. due_at is also the lease, `claim` who has it (0: nobody),
+-- and every put or claim counts the version up.
 CREATE TABLE query_schedule (
     subject bigint PRIMARY KEY, -- a pay_no, refund_no or order_id, as the task says
-    task integer NOT NULL,
+    task integer NOT NULL CHECK (task BETWEEN 1 AND 6), -- of two for one subject the greater stays
     channel text NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
     answers integer NOT NULL DEFAULT 0,
     unknowns integer NOT NULL DEFAULT 0,
-    version bigint NOT NULL DEFAULT 1,
+    version bigint NOT NULL,
     claim bigint NOT NULL DEFAULT 0,
     due_at bigint NOT NULL
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,

@@ -20,7 +20,8 @@ CREATE TABLE orders (
     paid_at INTEGER,
     closed_at INTEGER,
     paid_pay_no INTEGER,
-    last_event INTEGER
+    last_event INTEGER,
+    CHECK (refunded_minor <= amount_minor)
 ) STRICT;
 CREATE UNIQUE INDEX orders_open_number ON orders (app, out_business_id) WHERE closed_at IS NULL;
 CREATE INDEX orders_number ON orders (out_business_id, order_id);
@@ -52,14 +53,15 @@ CREATE TABLE pay_records (
     trade_no TEXT,
     payer TEXT,
     refunded_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
-    refunding_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
+    refunding_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0), -- reserved, not yet certain
     paid_at INTEGER,
     idempotency_key TEXT,
     params TEXT,
     prepay TEXT,
     needs_review INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    CHECK (refunded_minor + refunding_minor <= amount_minor)
 ) STRICT;
 CREATE INDEX pay_records_order ON pay_records (order_id);
 CREATE INDEX pay_records_app ON pay_records (app, pay_no);
@@ -119,40 +121,43 @@ CREATE TABLE notify_audit (
     created_at INTEGER NOT NULL
 ) STRICT;
 
+-- Money on its way back, and back. Ended refunds stay; a retry of a failed one goes on in its row.
 CREATE TABLE refunds (
     refund_no INTEGER PRIMARY KEY,
     pay_no INTEGER NOT NULL REFERENCES pay_records,
     order_id INTEGER NOT NULL REFERENCES orders,
     app TEXT NOT NULL,
     channel TEXT NOT NULL,
-    out_refund_id TEXT,
-    source TEXT NOT NULL,
+    out_refund_id TEXT, -- NULL: not asked for by the app
+    source TEXT NOT NULL CHECK (source IN ('api', 'policy', 'provider')),
     cause TEXT,
     amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
     currency TEXT NOT NULL,
     reason TEXT,
-    status INTEGER NOT NULL,
+    status INTEGER NOT NULL CHECK (status BETWEEN 602001 AND 602005),
     doubt INTEGER NOT NULL DEFAULT 0,
     provider_no TEXT,
     code TEXT,
     message TEXT,
     created_at INTEGER NOT NULL,
-    finished_at INTEGER
+    finished_at INTEGER,
+    CHECK ((finished_at IS NOT NULL) = (status IN (602003, 602004)))
 ) STRICT;
-CREATE UNIQUE INDEX refunds_number ON refunds (app, out_refund_id) WHERE out_refund_id IS NOT NULL;
+CREATE UNIQUE INDEX refunds_number ON refunds (out_refund_id, app) WHERE out_refund_id IS NOT NULL;
 CREATE INDEX refunds_record ON refunds (pay_no, refund_no);
 CREATE INDEX refunds_order ON refunds (order_id, refund_no);
 CREATE INDEX refunds_app ON refunds (app, refund_no);
 
--- What to ask providers when. due_at is also the lease, `claim` who has it, and every put or claim counts the version up.
+-- What to do when, for the few orders and payments that are open. due_at is also the lease, `claim` who has it (0: nobody),
+-- and every put or claim counts the version up.
 CREATE TABLE query_schedule (
     subject INTEGER PRIMARY KEY, -- a pay_no, refund_no or order_id, as the task says
-    task INTEGER NOT NULL,
+    task INTEGER NOT NULL CHECK (task BETWEEN 1 AND 6), -- of two for one subject the greater stays
     channel TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     answers INTEGER NOT NULL DEFAULT 0,
     unknowns INTEGER NOT NULL DEFAULT 0,
-    version INTEGER NOT NULL DEFAULT 1,
+    version INTEGER NOT NULL,
     claim INTEGER NOT NULL DEFAULT 0,
     due_at INTEGER NOT NULL
 ) STRICT;
