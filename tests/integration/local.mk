@@ -18,6 +18,7 @@ integration_tests = \
 	tests/integration/test_sandbox_refunds.py \
 	tests/integration/test_settlement.py \
 	tests/integration/test_sink_rabbitmq.py \
+	tests/integration/test_slow_provider.py \
 	tests/integration/test_two_servers.py
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
