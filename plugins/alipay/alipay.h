@@ -14,7 +14,7 @@
 #include "common/str.h"
 
 struct alipay_settings {
-    struct pn_str app_id, private_key, alipay_public_key, alipay_public_key_next, gateway, seller_id, return_url;
+    struct pn_str app_id, private_key, alipay_public_key, alipay_public_key_next, gateway, seller_id;
     struct pn_str app_cert, alipay_cert, alipay_cert_next, alipay_root_cert;
 };
 

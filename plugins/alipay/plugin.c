@@ -28,7 +28,6 @@ static const struct pn_option options[] = {
     OPTION(gateway, PN_OPT_URL, 0, "https://openapi.alipay.com/gateway.do", "http|https",
            "Where requests go; another one for Alipay's sandbox"),
     OPTION(seller_id, PN_OPT_STRING, 0, NULL, NULL, "The payee's number (2088…): payments to anybody else are refused"),
-    OPTION(return_url, PN_OPT_URL, 0, NULL, "http|https", "Where the browser goes after paying, when the payment names no page"),
 };
 
 static const struct pn_product wap = { sizeof(wap),         PN_PREPAY_FORM, "wap", "支付宝（手机网页）",

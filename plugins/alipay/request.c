@@ -58,11 +58,6 @@ const char *alipay_method(const struct pn_payment *payment)
     }
 }
 
-static struct pn_str return_url(const struct alipay *alipay, const struct pn_payment *payment)
-{
-    return payment->return_url.len ? payment->return_url : alipay->settings->return_url;
-}
-
 /* False when the value could not be added. An empty value is left out. */
 static bool put(json_t *object, const char *name, struct pn_str value)
 {
@@ -101,7 +96,7 @@ static bool put_expiry(json_t *object, const struct pn_payment *payment)
     return put(object, "time_expire", str_of(text));
 }
 
-static bool put_prepay(const struct alipay *alipay, json_t *object, const struct pn_payment *payment)
+static bool put_prepay(json_t *object, const struct pn_payment *payment)
 {
     const struct way *way = find_way(payment->product);
     char amount[AMOUNT_TEXT_MAX];
@@ -109,7 +104,7 @@ static bool put_prepay(const struct alipay *alipay, json_t *object, const struct
     amount_format(payment->amount_minor, 2, amount);
     return put(object, "total_amount", str_of(amount)) && put_texts(object, payment) &&
            put(object, "product_code", str_of(way->product_code)) &&
-           (!str_is(payment->product, "wap") || put(object, "quit_url", return_url(alipay, payment))) &&
+           (!str_is(payment->product, "wap") || put(object, "quit_url", payment->return_url)) &&
            put_expiry(object, payment);
 }
 
@@ -131,11 +126,11 @@ static bool put_refund_query(json_t *object, const struct pn_payment *payment)
            json_object_set_new(object, "query_options", json_pack("[ss]", "refund_detail_item_list", "gmt_refund_pay")) == 0;
 }
 
-static bool put_operation(const struct alipay *alipay, json_t *object, const struct pn_payment *payment)
+static bool put_operation(json_t *object, const struct pn_payment *payment)
 {
     switch (payment->operation) {
     case PN_PREPAY:
-        return put_prepay(alipay, object, payment);
+        return put_prepay(object, payment);
     case PN_REFUND:
         return put_refund(object, payment);
     case PN_REFUND_QUERY:
@@ -149,8 +144,7 @@ static bool put_operation(const struct alipay *alipay, json_t *object, const str
 static int business(const struct alipay *alipay, struct pn_call *call, const struct pn_payment *payment, struct pn_str *ret_text)
 {
     json_t *object = json_object();
-    bool complete = object && put(object, "out_trade_no", payment->pay_no) &&
-                    put_operation(alipay, object, payment);
+    bool complete = object && put(object, "out_trade_no", payment->pay_no) && put_operation(object, payment);
     size_t size = complete ? json_dumpb(object, NULL, 0, JSON_COMPACT) : 0;
     char *text = size ? alipay_alloc(alipay, call, size) : NULL;
 
@@ -212,7 +206,7 @@ static int make_params(const struct alipay *alipay, struct pn_call *call, const 
     if (payment->operation == PN_PREPAY)
         params[n++] = (struct pn_kv){ STR_INIT("notify_url"), payment->notify_url };
     if (kind_of(payment) == PN_PREPAY_FORM)
-        params[n++] = (struct pn_kv){ STR_INIT("return_url"), return_url(alipay, payment) };
+        params[n++] = (struct pn_kv){ STR_INIT("return_url"), payment->return_url };
     params[n++] = (struct pn_kv){ STR_INIT("sign_type"), STR_INIT("RSA2") };
     params[n++] = (struct pn_kv){ STR_INIT("timestamp"), str_of(timestamp) };
     params[n++] = (struct pn_kv){ STR_INIT("version"), STR_INIT("1.0") };

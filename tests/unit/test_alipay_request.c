@@ -243,28 +243,6 @@ static void a_desktop_form_has_no_way_back_and_its_own_product_code(void **state
     json_decref(made.content);
 }
 
-static void the_channels_return_url_stands_in_for_a_missing_one(void **state)
-{
-    struct alipay *alipay = channel.state;
-    struct pn_payment payment = alipay_payment(PN_PREPAY, "wap", STR("1"));
-    struct made made;
-
-    (void)state;
-    assert_ptr_equal(alipay->settings, &channel.settings);
-    plugin_setting(&pn_plugin, &channel.settings, "return_url", STR("https://shop.test.example/home"));
-    make_form(&payment, GATEWAY, &made);
-    assert_str(param(&made, "return_url"), STR("https://shop.test.example/home"));
-    assert_str(content(&made, "quit_url"), STR("https://shop.test.example/home"));
-    json_decref(made.content);
-    payment.return_url = STR("https://shop.test.example/order/1");
-    make_form(&payment, GATEWAY, &made);
-    assert_str(param(&made, "return_url"), STR("https://shop.test.example/order/1"));
-    json_decref(made.content);
-    plugin_setting(&pn_plugin, &channel.settings, "return_url", (struct pn_str){ NULL, 0 });
-    make_form(&payment, GATEWAY, &made);
-    json_decref(made.content);
-}
-
 static void a_qr_code_is_asked_of_the_gateway(void **state)
 {
     struct pn_payment payment = alipay_payment(PN_PREPAY, "precreate", STR("77"));
@@ -512,7 +490,6 @@ int main(void)
     SUITE_ADD(suite, prepay_gives_the_recorded_form);
     SUITE_ADD(suite, a_phone_form_says_everything);
     SUITE_ADD(suite, a_desktop_form_has_no_way_back_and_its_own_product_code);
-    SUITE_ADD(suite, the_channels_return_url_stands_in_for_a_missing_one);
     SUITE_ADD(suite, a_qr_code_is_asked_of_the_gateway);
     SUITE_ADD(suite, an_app_gets_the_recorded_order_string);
     SUITE_ADD(suite, query_and_close_name_the_payment_only);
