@@ -17,7 +17,7 @@
 #define SMALL_BODY (64 * 1024)
 #define LARGE_BODY (16 * 1024 * 1024)
 
-static const struct provider *const providers[] = {&alipay_provider};
+static const struct provider *const providers[] = {&alipay_provider, &wechat_provider};
 #define PROVIDERS (sizeof providers / sizeof *providers)
 
 struct reply control_reply(unsigned status, json_t *json)

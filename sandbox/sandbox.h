@@ -12,6 +12,7 @@ struct keys;
 struct notifier;
 struct server;
 struct trades;
+struct wechat;
 
 struct sandbox {
     const char *app_id;
@@ -19,7 +20,8 @@ struct sandbox {
     struct keys *keys;
     struct alipay_settings *alipay;
     struct certificates *certificates; /* NULL: Alipay knows the application by its public key */
-    struct trades *trades;
+    struct trades *trades; /* Alipay's */
+    struct wechat *wechat;
     struct faults *faults;
     struct notifier *notifier;
     struct server *server;

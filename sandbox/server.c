@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -19,11 +20,16 @@
 #define MOST_CONNECTIONS 512
 #define IDLE_SECONDS 60
 
-struct server {
-    int socket;
-    int port;
-    char *url;
+/* A socket that listens, and who serves it. */
+struct door {
+    int socket, port;
+    char *url;                    /* NULL: there is no such door */
+    const struct server_tls *tls; /* NULL: plain HTTP */
     struct MHD_Daemon *daemon;
+};
+
+struct server {
+    struct door plain, secure;
     struct sandbox *sandbox;
     const struct route_table *tables;
     pthread_mutex_t lock;
@@ -150,6 +156,24 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct repl
     return result;
 }
 
+static void read_address(struct MHD_Connection *connection, char ret_address[static INET6_ADDRSTRLEN])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    ret_address[0] = '\0';
+    if (address && address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, ret_address, INET6_ADDRSTRLEN);
+    else if (address && address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, ret_address, INET6_ADDRSTRLEN);
+}
+
+static bool is_certified(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    unsigned faults = 0;
+    return info && gnutls_certificate_verify_peers2(info->tls_session, &faults) == GNUTLS_E_SUCCESS && faults == 0;
+}
+
 static enum MHD_Result serve(void *context, struct MHD_Connection *connection, const char *url, const char *method,
                              const char *version, const char *upload, size_t *upload_length, void **state)
 {
@@ -170,12 +194,17 @@ static enum MHD_Result serve(void *context, struct MHD_Connection *connection, c
     if (exchange->refusal) {
         reply = refuse(exchange->refusal);
     } else {
+        char address[INET6_ADDRSTRLEN];
+        read_address(connection, address);
         struct request request = {.method = method,
                                   .path = exchange->path,
                                   .rest = exchange->path + strlen(exchange->route->path),
                                   .query = exchange->query,
                                   .body = exchange->body ? exchange->body : "",
-                                  .body_length = exchange->length};
+                                  .body_length = exchange->length,
+                                  .referer = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_REFERER),
+                                  .address = address,
+                                  .is_certified = is_certified(connection)};
         reply = exchange->route->handle(server->sandbox, &request);
     }
     return send_reply(connection, &reply);
@@ -218,63 +247,110 @@ static int listen_on(const struct addrinfo *address)
     return -1;
 }
 
-static void learn_address(struct server *server)
+static void learn_address(struct door *door)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     char host[INET6_ADDRSTRLEN] = "", port[8] = "";
-    getsockname(server->socket, (struct sockaddr *)&address, &length);
+    getsockname(door->socket, (struct sockaddr *)&address, &length);
     getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     bool v6 = address.ss_family == AF_INET6;
-    server->port = (int)strtol(port, NULL, 10);
-    server->url = text_format(v6 ? "http://[%s]:%s" : "http://%s:%s", host, port);
+    door->port = (int)strtol(port, NULL, 10);
+    door->url = text_format(v6 ? "%s://[%s]:%s" : "%s://%s:%s", door->tls ? "https" : "http", host, port);
 }
 
-struct server *server_bind(const char *listen, char **ret_error)
+static bool open_door(struct door *door, const char *listen, char **ret_error)
 {
     struct addrinfo *address = resolve(listen);
     if (!address) {
         *ret_error = text_format("\"%s\" is no address:port, such as 127.0.0.1:8090", listen);
-        return NULL;
+        return false;
     }
-    int fd = listen_on(address);
+    door->socket = listen_on(address);
     freeaddrinfo(address);
-    if (fd < 0) {
+    if (door->socket < 0) {
         *ret_error = text_format("cannot listen on %s: %s", listen, strerror(errno));
-        return NULL;
+        return false;
     }
+    learn_address(door);
+    return true;
+}
+
+struct server *server_bind(const char *listen, char **ret_error)
+{
     struct server *server = need(calloc(1, sizeof *server));
     pthread_condattr_t steady;
+    if (!open_door(&server->plain, listen, ret_error)) {
+        free(server);
+        return NULL;
+    }
     pthread_condattr_init(&steady);
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&server->stopping, &steady);
     pthread_condattr_destroy(&steady);
     pthread_mutex_init(&server->lock, NULL);
-    server->socket = fd;
-    learn_address(server);
     return server;
+}
+
+bool server_add_tls(struct server *server, const char *listen, const struct server_tls *tls, char **ret_error)
+{
+    server->secure.tls = tls;
+    return open_door(&server->secure, listen, ret_error);
+}
+
+void server_tls_free(struct server_tls *tls)
+{
+    free(tls->certificate);
+    free(tls->key);
+    free(tls->client_ca);
+    *tls = (struct server_tls){0};
 }
 
 const char *server_url(const struct server *server)
 {
-    return server->url;
+    return server->plain.url;
+}
+
+const char *server_tls_url(const struct server *server)
+{
+    return server->secure.url;
 }
 
 int server_port(const struct server *server)
 {
-    return server->port;
+    return server->plain.port;
+}
+
+static bool serve_door(struct server *server, struct door *door)
+{
+    const struct server_tls *tls = door->tls;
+    struct MHD_OptionItem secrets[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, tls ? tls->certificate : NULL},
+                                       {MHD_OPTION_HTTPS_MEM_KEY, 0, tls ? tls->key : NULL},
+                                       {MHD_OPTION_HTTPS_MEM_TRUST, 0, tls ? tls->client_ca : NULL},
+                                       {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem *more = tls ? secrets : secrets + 3;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | (tls ? MHD_USE_TLS : 0);
+    door->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, serve, server, MHD_OPTION_LISTEN_SOCKET, door->socket, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, begin,
+        server, MHD_OPTION_NOTIFY_COMPLETED, end, server, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+    return door->daemon != NULL;
 }
 
 int server_run(struct server *server, struct sandbox *sandbox, const struct route_table *tables)
 {
     server->sandbox = sandbox;
     server->tables = tables;
-    server->daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL, NULL, serve, server,
-        MHD_OPTION_LISTEN_SOCKET, server->socket, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK, begin, server,
-        MHD_OPTION_NOTIFY_COMPLETED, end, server, MHD_OPTION_END);
-    return server->daemon ? 0 : -1;
+    return serve_door(server, &server->plain) && (!server->secure.url || serve_door(server, &server->secure)) ? 0 : -1;
+}
+
+static void close_door(struct door *door)
+{
+    if (door->daemon)
+        MHD_stop_daemon(door->daemon); /* closes the socket */
+    else if (door->url)
+        close(door->socket);
+    free(door->url);
 }
 
 void server_free(struct server *server)
@@ -285,13 +361,10 @@ void server_free(struct server *server)
     server->stop = 1;
     pthread_cond_broadcast(&server->stopping);
     pthread_mutex_unlock(&server->lock);
-    if (server->daemon)
-        MHD_stop_daemon(server->daemon); /* closes the socket */
-    else
-        close(server->socket);
+    close_door(&server->secure);
+    close_door(&server->plain);
     pthread_cond_destroy(&server->stopping);
     pthread_mutex_destroy(&server->lock);
-    free(server->url);
     free(server);
 }
 

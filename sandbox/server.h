@@ -5,6 +5,7 @@
 #ifndef SANDBOX_SERVER_H
 #define SANDBOX_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,9 @@ struct request {
     const char *query; /* raw, without the '?'; "" when there is none */
     const char *body;  /* complete; NUL behind it */
     size_t body_length;
+    const char *referer; /* NULL: none */
+    const char *address; /* of the other side: 127.0.0.1, ::1 */
+    bool is_certified;   /* came over TLS with a certificate that our CA signed */
 };
 
 /* What a handler answers. The server frees body and location. */
@@ -49,6 +53,18 @@ struct reply reply_drop(void);
 struct server *server_bind(const char *listen, char **ret_error);
 const char *server_url(const struct server *server); /* http://127.0.0.1:34567 */
 int server_port(const struct server *server);
+
+/* PEM texts. */
+struct server_tls {
+    char *certificate, *key; /* the server's */
+    char *client_ca;         /* whose certificates clients may show; they need not */
+};
+
+void server_tls_free(struct server_tls *tls);
+
+/* Another door, with TLS; between server_bind and server_run. `tls` must outlive the server. False: *ret_error says why. */
+bool server_add_tls(struct server *server, const char *listen, const struct server_tls *tls, char **ret_error);
+const char *server_tls_url(const struct server *server); /* NULL: there is none */
 
 /* `tables` ends with an entry whose routes are NULL. Both must outlive the server. */
 int server_run(struct server *server, struct sandbox *sandbox, const struct route_table *tables);

@@ -75,6 +75,7 @@ static void free_trade(struct trade *trade)
     free(trade->notify_url);
     free(trade->return_url);
     free(trade->quit_url);
+    params_free(&trade->call);
     free(trade);
 }
 

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "form.h"
+
 enum trade_status {
     TRADE_UNSEEN,  /* a code was made, but no payer has opened it: to the merchant there is no such trade */
     TRADE_WAITING, /* WAIT_BUYER_PAY */
@@ -46,6 +48,8 @@ struct trade {
     char *body, *passback_params, *notify_url, *return_url, *quit_url; /* NULL: not given */
     int64_t total_fen, refunded_fen; /* refunded_fen: of all refunds but closed ones */
     struct refund *refunds;
+    struct params call;      /* WeChat Pay: what the order was made with */
+    const char *shown_state; /* WeChat Pay: what an unpaid order looks like for a while; NULL: as it is */
     int64_t created_ms, paid_ms, closed_ms, refunded_ms; /* 0: not (yet) */
     int64_t expires_ms;
 };

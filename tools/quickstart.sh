@@ -18,7 +18,7 @@ logs=$run/logs
 node=tests/integration/rabbitmq.py
 python=/usr/bin/python3 # Debian's, which has python3-pika
 packages=(gcc make autoconf automake libtool pkg-config g++ curl qrencode openssl python3 python3-pika rabbitmq-server
-    libmicrohttpd-dev libssl-dev libjansson-dev libpq-dev libsqlite3-dev libcurl4-openssl-dev librabbitmq-dev
+    libmicrohttpd-dev libgnutls28-dev libssl-dev libjansson-dev libpq-dev libsqlite3-dev libcurl4-openssl-dev librabbitmq-dev
     libinih-dev libqrencode-dev libpng-dev libxml2-dev)
 
 # ------------------------------------------------------------------------------------------------ what is shown

@@ -49,6 +49,11 @@ tests_fuzz_sandbox_form_SOURCES = tests/fuzz/sandbox_form.c sandbox/form.c sandb
 tests_fuzz_sandbox_form_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/sandbox
 tests_fuzz_sandbox_form_LDFLAGS = $(fuzz_ldflags)
 
+fuzz_tests += tests/fuzz/sandbox_xml
+tests_fuzz_sandbox_xml_SOURCES = tests/fuzz/sandbox_xml.c sandbox/xml.c sandbox/form.c sandbox/text.c $(fuzz_main)
+tests_fuzz_sandbox_xml_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/sandbox
+tests_fuzz_sandbox_xml_LDFLAGS = $(fuzz_ldflags)
+
 fuzz_tests += tests/fuzz/ini
 tests_fuzz_ini_SOURCES = tests/fuzz/ini.c $(fuzz_main)
 tests_fuzz_ini_LDFLAGS = $(fuzz_ldflags)

@@ -19,7 +19,8 @@ integration_tests = \
 	tests/integration/test_settlement.py \
 	tests/integration/test_sink_rabbitmq.py \
 	tests/integration/test_slow_provider.py \
-	tests/integration/test_two_servers.py
+	tests/integration/test_two_servers.py \
+	tests/integration/test_wechat_sandbox.py
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
@@ -33,7 +34,8 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/sandbox.py \
 	tests/integration/schema.py \
 	tests/integration/tap.py \
-	tests/integration/waiting.py
+	tests/integration/waiting.py \
+	tests/integration/wechat.py
 
 EXTRA_DIST += tests/integration/postgres.py
 EXTRA_DIST += tests/integration/rabbitmq.py

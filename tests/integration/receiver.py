@@ -8,20 +8,21 @@ import merchant as alipay
 
 
 class Receiver:
-    """The merchant's notify_url: keeps every body, answers what `answer` says."""
+    """The merchant's notify_url: keeps every body, answers what `answer` says: a function from the fields to (status, bytes).
+    read(body) gives the fields, yes is what the provider takes for success."""
 
-    def __init__(self):
+    def __init__(self, read=alipay.parse_form, yes=b"success"):
         self.bodies = queue.Queue()
-        self.answer = lambda fields: (200, b"success")
+        self.answer = lambda fields: (200, yes)
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, text = receiver.answer(alipay.parse_form(body.decode("ascii")))
-                receiver.bodies.put((body.decode("ascii"), self.headers["Content-Type"]))
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode("utf-8")
+                status, text = receiver.answer(read(body))
+                receiver.bodies.put((body, self.headers["Content-Type"]))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()

@@ -2,7 +2,7 @@
 
     with Sandbox(builddir, directory, speed=100) as sandbox:
         page = sandbox.submit(action, fields)       # what the payer's browser does with a pay form
-        sandbox.pay(pay_no)                         # the payer presses Pay
+        sandbox.pay(pay_no)                         # the payer presses Pay, at either provider
         sandbox.wait_accepted(pay_no)
 
 Everything that asks for something raises requests.HTTPError when the sandbox refuses.
@@ -23,9 +23,9 @@ class Sandbox:
     _keys = {}  # made once in a run: making them costs more than most tests
 
     def __init__(self, builddir, directory, speed=1, listen="127.0.0.1:0", app_id=None, fresh_keys=False,
-                 certificates=False):
+                 certificates=False, wechat_tls=False, wechat_close_after=None):
         """fresh_keys: the sandbox makes its own, unless they are in the directory already. certificates: Alipay's certificate
-        mode."""
+        mode. wechat_tls: refunds at WeChat want the client's certificate."""
         self.directory = str(directory)
         self.process = None
         self.url = None
@@ -41,6 +41,10 @@ class Sandbox:
         self._key_names = KEYS + CERTIFICATES if certificates else KEYS
         if certificates:
             self._command.append("--certificates")
+        if wechat_tls:
+            self._command += ["--wechat-tls", "127.0.0.1:0"]
+        if wechat_close_after is not None:
+            self._command += ["--wechat-close-after", str(wechat_close_after)]
 
     # -- life
 
@@ -109,6 +113,11 @@ class Sandbox:
     def merchant_conf(self):
         """The lines that go under [channel alipay] in paynotify.conf."""
         with open(self.path("merchant.conf")) as lines:
+            return lines.read()
+
+    def wechat_conf(self):
+        """The lines that go under [channel wechat]."""
+        with open(self.path("wechat-merchant.conf"), encoding="utf-8") as lines:
             return lines.read()
 
     # -- HTTP
@@ -195,6 +204,33 @@ class Sandbox:
         """Sends the newest notice (or notice_id=...) once more, now."""
         return self.act(pay_no, "renotify", **body)
 
+    # -- WeChat Pay
+
+    def wechat_account(self):
+        """appid, mch_id, url, tls_url, and the settings."""
+        return self.get("/control/wechat")
+
+    def wechat_set(self, **settings):
+        """close_after_ms, mweb_life_ms, refund_outcome ("success", "processing", "close", "change"), domain, check_address."""
+        return self.post("/control/wechat", settings).json()
+
+    def wechat_scan(self, code_url):
+        """The page that the payer's app shows for a scanned code."""
+        return self.session.get(self.url + "/wechat/scan", params={"code": code_url}, timeout=WAIT_SECONDS)
+
+    def wechat_press_pay(self, number, **more):
+        """The button on that page; number: of the trade, or code_url, or prepay_id."""
+        return self.session.post(self.url + "/wechat/payer/pay", data={"trade": number, **more}, timeout=WAIT_SECONDS,
+                                 allow_redirects=False)
+
+    def wechat_open_app(self, params):
+        """What the payer's app makes of the parameters for JSAPI and APP: the pay_no that it would show."""
+        return self.post("/control/wechat/app", params).json()["pay_no"]
+
+    def act_refund(self, refund_no, event, **body):
+        """"succeed", "close", "change", "notify" at WeChat; notify=False: without the notice."""
+        return self.post("/control/refunds/%s/%s" % (refund_no, event), body).json()
+
     def attempts(self, pay_no):
         return [attempt for notice in self.trade(pay_no)["notices"] for attempt in notice["attempts"]]
 
@@ -232,15 +268,17 @@ class Sandbox:
 
     # -- notices without a trade
 
-    def sign_notice(self, bare=False, wrong_key=False, **fields):
+    def sign_notice(self, bare=False, wrong_key=False, style="alipay", **fields):
         """One signed notice body: the usual payment notice with `fields` over it (None leaves a field out), or with
-        bare=True nothing but `fields`."""
-        return self.post("/control/sign-notice", {"fields": fields, "bare": bare, "wrong_key": wrong_key}).json()["body"]
+        bare=True nothing but `fields`. Styles: alipay, wechat-md5, wechat-hmac, and wechat-refund, whose fields are those
+        inside of req_info."""
+        return self.post("/control/sign-notice",
+                         {"fields": fields, "bare": bare, "wrong_key": wrong_key, "style": style}).json()["body"]
 
     def sign_notices(self, notices):
         """One body for each dict of fields."""
         return self.post("/control/sign-notice", {"notices": notices}).json()["bodies"]
 
-    def sign_bulk(self, pay_nos, **fields):
+    def sign_bulk(self, pay_nos, style="alipay", **fields):
         """One body for each pay_no, at most 50000 at a time; the other fields are the same in all."""
-        return self.post("/control/sign-notice", {"pay_nos": pay_nos, "fields": fields}).text.splitlines()
+        return self.post("/control/sign-notice", {"pay_nos": pay_nos, "fields": fields, "style": style}).text.splitlines()
