@@ -7,6 +7,12 @@ tests_unit_test_breaker_SOURCES = tests/unit/test_breaker.c
 tests_unit_test_breaker_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_breaker_LDADD = $(core_libs) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_provider
+tests_unit_test_provider_SOURCES = tests/unit/test_provider.c tests/unit/http_peer.c tests/unit/http_peer.h tests/unit/scratch.c \
+	tests/unit/scratch.h tests/unit/unit.h
+tests_unit_test_provider_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
+tests_unit_test_provider_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_hint
 tests_unit_test_hint_SOURCES = tests/unit/test_hint.c tests/unit/scratch.c tests/unit/scratch.h tests/unit/unit.h
 tests_unit_test_hint_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
