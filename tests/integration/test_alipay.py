@@ -111,3 +111,58 @@ def test_a_wrong_application_certificate_is_refused_before_anything_starts(make_
     assert server.process.wait(30) != 0
     assert "app_cert" in server.text_of_log() and "is not the certificate of private_key" in server.text_of_log()
     assert os.path.exists(sandbox.path("app-cert.crt"))
+
+
+# -- refunds that were made in Alipay's console
+
+
+def pay_at_alipay(server, sandbox, submit, pay_page, number, **more):
+    order = server.order(number)
+    payment = server.payment(order["order_id"])
+    assert submit(pay_page(payment["pay_url"])).status_code == 200
+    sandbox.pay(payment["pay_no"], **more)
+    return order["order_id"], payment["pay_no"]
+
+
+def until_refunded(server, pay_no, amount):
+    return wait_for(lambda: (lambda shown: shown["refunded_amount"] == amount and shown)(server.ok("GET", f"/v1/payments/{pay_no}")),
+                    20, f"{amount} to be refunded")
+
+
+def test_refunds_of_the_console_appear_in_the_books(server, sandbox, books, submit, pay_page):
+    order_id, pay_no = pay_at_alipay(server, sandbox, submit, pay_page, "f-1")
+    wait_paid(books, order_id)
+    sandbox.refund(pay_no, amount="8.80")
+    shown = until_refunded(server, pay_no, "8.80")
+    assert (shown["status"], shown["order_status"]) == ("paid", "paid")
+    sandbox.refund(pay_no)
+    shown = until_refunded(server, pay_no, "88.80")
+    assert (shown["status"], shown["order_status"]) == ("refunded", "refunded")
+    assert books.events(order_id) == ["payment.succeeded", "refund.succeeded", "refund.succeeded"]
+    assert not shown["needs_review"]
+
+
+def test_notices_of_refunds_may_repeat_and_come_before_that_of_the_payment(server, sandbox, books, submit, pay_page):
+    sandbox.fault("notice", "reorder", count=3)
+    sandbox.fault("notice", "duplicate", times=2, count=3)
+    order_id, pay_no = pay_at_alipay(server, sandbox, submit, pay_page, "f-2")
+    sandbox.refund(pay_no, amount="8.80", out_request_no="F1")
+    sandbox.refund(pay_no, amount="10.00", out_request_no="F2")
+    sandbox.wait_accepted(pay_no, 3)
+    shown = until_refunded(server, pay_no, "18.80")
+    assert (shown["status"], shown["needs_review"]) == ("paid", False)
+    assert books.events(order_id).count("payment.succeeded") == 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["paid in the books", "unpaid in the books"])
+def test_a_full_refund_that_nobody_told_is_found_by_asking(server, sandbox, books, submit, pay_page, known):
+    order_id, pay_no = pay_at_alipay(server, sandbox, submit, pay_page, "f-3", notify=known)
+    if known:
+        wait_paid(books, order_id)
+    sandbox.refund(pay_no, notify=False)
+    shown = server.ok("GET", f"/v1/payments/{pay_no}?refresh=true")
+    assert (shown["status"], shown["refunded_amount"], shown["order_status"]) == ("refunded", "88.80", "refunded")
+    assert not shown["needs_review"]
+    assert books.events(order_id) == ["payment.succeeded", "refund.succeeded"]
+    server.ok("GET", f"/v1/payments/{pay_no}?refresh=true")
+    assert len(books.events(order_id)) == 2
