@@ -7,6 +7,7 @@ integration_tests = \
 	tests/integration/test_config.py \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery_faults.py \
+	tests/integration/test_hints.py \
 	tests/integration/test_idempotence.py \
 	tests/integration/test_listen.py \
 	tests/integration/test_openapi.py \
