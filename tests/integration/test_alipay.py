@@ -1,5 +1,5 @@
-"""Alipay's other ways from end to end, on both stores: the app product, whose order string a phone's SDK takes, and certificate
-mode, in which both sides name the certificates that they sign with."""
+"""Alipay's other ways from end to end, on both stores: the app product, whose order string a phone's SDK takes; certificate mode,
+in which both sides name the certificates that they sign with; and refunds that were made in Alipay's console."""
 
 import os
 
@@ -15,9 +15,17 @@ def wait_paid(books, order_id):
     assert books.events(order_id) == ["payment.succeeded"]
 
 
+def pay_at_alipay(server, sandbox, submit, pay_page, number, **more):
+    order = server.order(number)
+    payment = server.payment(order["order_id"])
+    assert submit(pay_page(payment["pay_url"])).status_code == 200
+    sandbox.pay(payment["pay_no"], **more)
+    return order["order_id"], payment["pay_no"]
+
+
 def order_string(payment):
     """All that the merchant's app gets, and hands on."""
-    assert list(payment.get("app_params", payment)) == ["order_string"]
+    assert list(payment["app_params"]) == ["order_string"]
     return payment["app_params"]["order_string"]
 
 
@@ -104,6 +112,30 @@ def test_an_answer_by_a_certificate_that_is_not_installed_is_not_believed(server
     assert server.ok("GET", path)["status"] == "paid"
 
 
+@pytest.fixture
+def old_certificate(directory):
+    """Of Alipay's as it was before its renewal: another key, signed by somebody."""
+    path = os.path.join(directory, "old")
+    rsa = ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+    for name in ("issuer", "leaf"):
+        merchant.openssl("genpkey", *rsa, "-out", f"{path}-{name}.key")
+    merchant.openssl("req", "-x509", "-new", "-key", f"{path}-issuer.key", "-subj", "/CN=issuer", "-out", f"{path}-issuer.crt")
+    request = merchant.openssl("req", "-new", "-key", f"{path}-leaf.key", "-subj", "/CN=leaf")
+    merchant.openssl("x509", "-req", "-CA", f"{path}-issuer.crt", "-CAkey", f"{path}-issuer.key", "-set_serial", "7", "-out",
+                     f"{path}.crt", data=request)
+    return f"{path}.crt"
+
+
+@pytest.mark.certificates
+def test_while_alipay_renews_its_certificate_either_is_believed(make_server, sandbox, books, submit, pay_page, old_certificate):
+    installed = {"alipay_cert_file": old_certificate, "alipay_cert_next_file": sandbox.path("alipay-cert.crt")}
+    server = make_server({"channel alipay": installed}).start()
+    order_id, pay_no = pay_at_alipay(server, sandbox, submit, pay_page, "z-8")
+    wait_paid(books, order_id)
+    order_id, pay_no = pay_at_alipay(server, sandbox, submit, pay_page, "z-9", notify=False)
+    assert server.ok("GET", f"/v1/payments/{pay_no}?refresh=true")["status"] == "paid"
+
+
 @pytest.mark.certificates
 def test_a_wrong_application_certificate_is_refused_before_anything_starts(make_server, sandbox):
     server = make_server({"channel alipay": {"app_cert_file": sandbox.path("alipay-cert.crt")}})
@@ -116,17 +148,11 @@ def test_a_wrong_application_certificate_is_refused_before_anything_starts(make_
 # -- refunds that were made in Alipay's console
 
 
-def pay_at_alipay(server, sandbox, submit, pay_page, number, **more):
-    order = server.order(number)
-    payment = server.payment(order["order_id"])
-    assert submit(pay_page(payment["pay_url"])).status_code == 200
-    sandbox.pay(payment["pay_no"], **more)
-    return order["order_id"], payment["pay_no"]
-
-
 def until_refunded(server, pay_no, amount):
-    return wait_for(lambda: (lambda shown: shown["refunded_amount"] == amount and shown)(server.ok("GET", f"/v1/payments/{pay_no}")),
-                    20, f"{amount} to be refunded")
+    def look():
+        shown = server.ok("GET", f"/v1/payments/{pay_no}")
+        return shown if shown["refunded_amount"] == amount else None
+    return wait_for(look, 20, f"{amount} to be refunded")
 
 
 def test_refunds_of_the_console_appear_in_the_books(server, sandbox, books, submit, pay_page):
