@@ -18,6 +18,12 @@ void payments_list(struct http_request *request);
 void payments_get(struct http_request *request);
 void payments_accept(struct http_request *request);
 
+/* refunds.c: workers */
+void refunds_create(struct http_request *request);
+void refunds_list(struct http_request *request);
+void refunds_get(struct http_request *request);
+void refunds_retry(struct http_request *request);
+
 /* notify.c: HTTP threads; the answer comes from the committer's */
 void notify_take(struct http_request *request);
 void notify_give_up(struct http_request *request, enum request_end why, struct arena *scratch);

@@ -60,6 +60,12 @@ bool input_text(struct http_request *request, const struct query *query, const c
     return true;
 }
 
+bool input_number(struct http_request *request, const struct query *query, const char *name, int64_t *ret)
+{
+    const char *text = query_get(query, name);
+    return !text || id_parse(text, ret) || input_fault(request, name, "must be a number such as 7212345678901234567");
+}
+
 bool input_time(struct http_request *request, const struct query *query, const char *name, int64_t *ret)
 {
     const char *text = query_get(query, name);

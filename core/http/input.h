@@ -24,6 +24,7 @@ bool input_body(struct http_request *request, const struct spec *spec, const cha
 /* The query; `known` ends with NULL. */
 bool input_query(struct http_request *request, const char *const *known, struct query *ret);
 bool input_text(struct http_request *request, const struct query *query, const char *name, size_t max, const char **ret);
+bool input_number(struct http_request *request, const struct query *query, const char *name, int64_t *ret); /* one of ours */
 bool input_time(struct http_request *request, const struct query *query, const char *name, int64_t *ret);
 bool input_boolean(struct http_request *request, const struct query *query, const char *name, int *ret); /* absent: untouched */
 bool input_status(struct http_request *request, const struct query *query, int (*status_of)(const char *), int *ret);

@@ -7,3 +7,4 @@ libcore_a_SOURCES += core/http/attempt.c core/http/auth.c core/http/deadline.c c
 	core/http/language.h core/http/listen.h core/http/problem.h core/http/proxies.h core/http/qr.h core/http/query.h \
 	core/http/rawjson.h core/http/reply.h core/http/request.h core/http/route.h core/http/server.h core/http/spec.h \
 	core/http/views.h core/http/watchdog.h
+libcore_a_SOURCES += core/http/refunds.c

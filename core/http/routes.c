@@ -17,6 +17,10 @@ static const struct http_route routes[] = {
     { "GET", "/v1/payments", SIDE_API, FOR_APPS, 0, RUN_WORKER, false, payments_list, NULL },
     { "GET", "/v1/payments/{pay_no}", SIDE_API, FOR_APPS, 0, RUN_WORKER, false, payments_get, NULL },
     { "POST", "/v1/payments/{pay_no}/accept", SIDE_API, FOR_APPS, 0, RUN_WORKER, false, payments_accept, NULL },
+    { "POST", "/v1/payments/{pay_no}/refunds", SIDE_API, FOR_APPS, API_BODY, RUN_WORKER, false, refunds_create, NULL },
+    { "GET", "/v1/refunds", SIDE_API, FOR_APPS, 0, RUN_WORKER, false, refunds_list, NULL },
+    { "GET", "/v1/refunds/{refund_no}", SIDE_API, FOR_APPS, 0, RUN_WORKER, false, refunds_get, NULL },
+    { "POST", "/v1/refunds/{refund_no}/retry", SIDE_API, FOR_APPS, 0, RUN_WORKER, false, refunds_retry, NULL },
 
     { "GET", "/pay/{pay_no}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, payer_page, payer_page_give_up },
     { "GET", "/pay/{pay_no}/status", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, payer_status, NULL },

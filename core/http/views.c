@@ -27,6 +27,14 @@ static const struct status_word payment_words[] = {
     { PAYMENT_CLOSED, "closed", "601004" },
     { 0 },
 };
+static const struct status_word refund_words[] = {
+    { REFUND_CREATED, "created", "602001" },
+    { REFUND_PROCESSING, "processing", "602002" },
+    { REFUND_SUCCEEDED, "succeeded", "602003" },
+    { REFUND_FAILED, "failed", "602004" },
+    { REFUND_UNKNOWN, "unknown", "602005" },
+    { 0 },
+};
 
 static const struct status_word *word_of(const struct status_word *words, int code)
 {
@@ -62,6 +70,11 @@ int order_status_of(const char *text)
 int payment_status_of(const char *text)
 {
     return code_of(payment_words, text);
+}
+
+int refund_status_of(const char *text)
+{
+    return code_of(refund_words, text);
 }
 
 /* ---- members; absent facts are left out */
@@ -168,6 +181,7 @@ json_t *view_record(const struct pay_record *record)
     put_status(object, word_of(payment_words, (int) record->status));
     put_money(object, "amount", record->amount_minor, record->currency);
     put_money(object, "refunded_amount", record->refunded_minor, record->currency);
+    put_money(object, "refunding_amount", record->refunding_minor, record->currency);
     put_text(object, "currency", record->currency);
     put_text(object, "trade_no", record->trade_no);
     put_text(object, "payer", record->payer);
@@ -218,6 +232,39 @@ void view_add_attempt(json_t *order, const struct payment_view *view, struct are
     put_text(order, "channel", view->record.channel);
     put_text(order, "product", view->record.product);
     put_attempt(order, view, arena);
+}
+
+/* ---- refunds */
+
+json_t *view_refund(const struct refund *refund)
+{
+    json_t *object = json_object();
+    put_id(object, "refund_no", refund->refund_no);
+    put_text(object, "out_refund_id", refund->out_refund_id);
+    put_id(object, "pay_no", refund->pay_no);
+    put_id(object, "order_id", refund->order_id);
+    put_text(object, "app", refund->app);
+    put_text(object, "channel", refund->channel);
+    put_status(object, word_of(refund_words, (int) refund->status));
+    put_text(object, "source", refund->source);
+    put_text(object, "cause", refund->cause);
+    put_money(object, "amount", refund->amount_minor, refund->currency);
+    put_text(object, "currency", refund->currency);
+    put_text(object, "reason", refund->reason);
+    put_text(object, "provider_refund_no", refund->provider_no);
+    put_text(object, "provider_code", refund->code);
+    put_text(object, "provider_message", refund->message);
+    put_time(object, "created_at", refund->created_at);
+    put_time(object, "finished_at", refund->finished_at);
+    return object;
+}
+
+json_t *view_refund_full(const struct refund_view *view)
+{
+    json_t *object = view_refund(&view->refund);
+    put_text(object, "payment_status", payment_status_name(view->record.status));
+    put_text(object, "order_status", order_status_name(view->order.status));
+    return object;
 }
 
 json_t *view_page(const char *name, json_t *items, int64_t next_before)

@@ -1,5 +1,5 @@
 /*
- * How orders and payments look in JSON: ids as decimal strings, money as decimal strings in major units, times as RFC
+ * How orders, payments and refunds look in JSON: ids as decimal strings, money as decimal strings in major units, times as RFC
  * 3339, absent facts left out. Pure; the caller owns what is returned.
  */
 #ifndef PN_HTTP_VIEWS_H
@@ -14,11 +14,14 @@ const char *payment_status_name(enum payment_status status);
 /* A name or a code as text; 0 when it is neither. */
 int order_status_of(const char *text);
 int payment_status_of(const char *text);
+int refund_status_of(const char *text);
 
 json_t *view_order(const struct order *order);
 json_t *view_order_full(const struct order_view *view); /* with goods and payments */
 json_t *view_record(const struct pay_record *record);
 json_t *view_payment(const struct payment_view *view, struct arena *arena); /* with what the payer needs */
+json_t *view_refund(const struct refund *refund);
+json_t *view_refund_full(const struct refund_view *view); /* with where its payment and its order stand */
 /* Adds what a new payment gives to the answer of POST /v1/orders: pay_no, pay_url, qrcode, … */
 void view_add_attempt(json_t *order, const struct payment_view *view, struct arena *arena);
 

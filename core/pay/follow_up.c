@@ -114,6 +114,11 @@ static void look_after_settled(struct task *task)
         task_write(task, done_tx);
 }
 
+static void carried(void *arg)
+{
+    task_end(arg);
+}
+
 static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct task *task = arg;
@@ -127,6 +132,10 @@ static void look_after(void *arg)
     struct task *task = arg;
     struct pay *pay = task->follow_up->pay;
     struct error err = { 0 };
+    if (task->scheduled.task == TASK_REFUND) {
+        refund_carry_on(pay, &task->scheduled, task->arena, carried, task);
+        return;
+    }
     enum rc rc = store_read(pay->store, load_tx, task, &err);
     if (rc == RC_NOT_FOUND)
         task_write(task, done_tx);

@@ -65,6 +65,7 @@ void event_done(struct event_write *write, bool committed);
 struct provider_ask {
     const struct order *order;
     const struct pay_record *record;
+    const struct refund *refund; /* REFUND and REFUND_QUERY */
     enum pn_operation operation;
     const char *client_ip; /* of the payer, when he is waiting; or NULL */
     bool background;       /* nobody waits for it: it never takes the places that are kept for callers */
@@ -95,15 +96,16 @@ void record_close_at_provider(struct pay *pay, const struct order *order, const 
 /* closing → closed with its event, when no record of the order is open any more. RC_OK whatever the order's state then. */
 enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err);
 
-/* ---- refund.c */
+/* ---- refund_ask.c, refund.c */
 
 /* Asks the provider what became of a refund, asks for it again where that is safe, settles what was learned, and leaves
  * the schedule right. held: the refund's row of the schedule, which the caller holds. done runs on a worker. */
 typedef void (*refund_carried)(void *arg);
 void refund_carry_on(struct pay *pay, const struct scheduled *held, struct arena *arena, refund_carried done, void *arg);
-/* Asks the provider about one refund of ours and settles the answer: nothing else. learned: the provider gave one. */
+/* Asks the provider about one refund of ours and settles the answer: nothing else. learned: the provider gave one. done runs on a
+ * worker, or before the call returns. */
 typedef void (*refund_inquired)(void *arg, bool learned);
-void refund_inquire(struct pay *pay, int64_t refund_no, struct arena *arena, refund_inquired done, void *arg);
+void refund_inquire(struct pay *pay, int64_t refund_no, bool background, struct arena *arena, refund_inquired done, void *arg);
 /* What the app wants for a late or duplicate payment: refunds all of it, once. Blocking; the schedule does the asking. */
 enum rc refund_by_policy(struct pay *pay, int64_t pay_no, struct error *err);
 

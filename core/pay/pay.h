@@ -123,17 +123,18 @@ void pay_order_close(struct pay *pay, const struct caller *caller, int64_t order
 struct refund_request {
     int64_t pay_no;
     const char *out_refund_id; /* the caller's number: the same again is the same refund */
-    int64_t amount_minor;      /* 0: everything that is left */
+    const char *amount;        /* decimal, in the payment's currency; NULL: everything that is left */
     const char *reason;        /* or NULL */
 };
 struct refund_view {
     struct refund refund;
+    bool created; /* by this very call */
     struct pay_record record;
     struct order order;
 };
 typedef void (*refund_done)(void *arg, enum rc rc, const struct refund_view *view, const struct error *err);
 
-/* Reserves the amount, then asks the provider. RC_OK with whatever status the refund has by then: a time-out is unknown,
+/* Reserves the amount, then asks the provider. The same number again comes to the refund that there is. RC_OK with whatever status the refund has by then: a time-out is unknown,
  * never failed, and the schedule goes on until the end is certain. RC_CONFLICT: not paid, less left than wanted, or the
  * number was used for another payment or amount. */
 void pay_refund_create(struct pay *pay, const struct caller *caller, const struct refund_request *request, struct arena *arena,

@@ -236,6 +236,11 @@ static void fill_payment(struct call *call, const struct provider_ask *ask)
         .params = params_of(record, ask->client_ip, call->arena),
         .refunded_minor = record->refunded_minor,
     };
+    if (!ask->refund)
+        return;
+    call->payment.refund_no = str(arena_strdup(call->arena, id_format(ask->refund->refund_no, digits)));
+    call->payment.refund_reason = str(ask->refund->reason);
+    call->payment.refund_minor = ask->refund->amount_minor;
 }
 
 void provider_call(struct pay *pay, const struct provider_ask *ask, struct arena *arena, provider_done done, void *arg)

@@ -398,6 +398,8 @@ enum rc schedule_claim(struct tx *tx, const char *channel, size_t limit, int64_t
 enum rc schedule_again(struct tx *tx, int64_t subject, int64_t version, int64_t due_in_ms, enum schedule_answer answer,
                        struct error *err);
 enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct error *err); /* version 0: any */
+/* Whether the row is still held by this version. */
+enum rc schedule_held(struct tx *tx, int64_t subject, int64_t version, bool *ret_held, struct error *err);
 /* Looks through the first `limit` due rows of `channel` (longest due first) and removes those that have nothing left to ask:
  * TASK_QUERY of a record, TASK_EXPIRE of an order that is not unpaid any more. A payment costs its schedule one row of a batch, not
  * a look of its own. *ret_count: removed; when it is `limit`, there may be more. */

@@ -129,7 +129,7 @@ def new_order(number, **more):
             "user_id": "u1", **more}
 
 
-def test_every_route_answers_as_described(talk, server, sandbox, notice, document):
+def test_every_route_answers_as_described(talk, server, sandbox, notice, document, pay_page, submit):
     full = new_order("n1", description="d\nd", attach={"a": [1, 2.5]}, return_url="https://shop.example/back?a=b", expires_in=600,
                      goods=[{"goods_id": "g", "goods_type": "t", "name": "n", "detail": "d", "price": "80", "quantity": 2},
                             {"name": "m", "price": "0.01"}])
@@ -151,7 +151,9 @@ def test_every_route_answers_as_described(talk, server, sandbox, notice, documen
     back = re.search(r"%2Freturn%2Falipay%2F([0-9a-f-]+)", form).group(1)
     assert "course" in talk(200, "GET", "/return/{channel}/{link}", channel="alipay", link=back)
     talk(200, "GET", "/return/{channel}", query="?out_trade_no=1", channel="alipay")
-    assert server.notify(notice(payment["pay_no"])) == (200, "success")
+    submit(pay_page(payment["pay_url"]))
+    sandbox.pay(payment["pay_no"])
+    sandbox.wait_accepted(payment["pay_no"])
     talk.seen.add(("POST", "/notify/{channel}"))
     talk(409, "GET", "/pay/{pay_no}", query=link, pay_no=payment["pay_no"])
     paid = talk(200, "POST", "/v1/orders", {**full, "channel": "alipay"})
@@ -167,6 +169,18 @@ def test_every_route_answers_as_described(talk, server, sandbox, notice, documen
     assert server.notify(notice(late["pay_no"])) == (200, "success")
     assert talk(200, "POST", "/v1/payments/{pay_no}/accept", pay_no=late["pay_no"])["order_status"] == "paid"
 
+    refund = talk(201, "POST", "/v1/payments/{pay_no}/refunds", {"out_refund_id": "r1", "amount": "8.80", "reason": "broken"},
+                  pay_no=payment["pay_no"])
+    assert refund["status"] == "succeeded" and refund["amount"] == "8.80"
+    assert talk(200, "POST", "/v1/payments/{pay_no}/refunds", {"out_refund_id": "r1"}, pay_no=payment["pay_no"]) == refund
+    assert talk(200, "GET", "/v1/refunds/{refund_no}", refund_no=refund["refund_no"]) == refund
+    talk(200, "GET", "/v1/refunds/{refund_no}", query="?refresh=true", refund_no=refund["refund_no"])
+    talk(409, "POST", "/v1/refunds/{refund_no}/retry", refund_no=refund["refund_no"])
+    for query in ("", "?limit=1", f"?pay_no={payment['pay_no']}&order_id={order_id}&out_refund_id=r1&status=succeeded"
+                  "&created_from=2024-01-01T00:00:00Z&created_to=2100-01-01T00:00:00Z"):
+        assert len(talk(200, "GET", "/v1/refunds", query=query)["refunds"]) == 1
+    assert talk(200, "GET", "/v1/payments/{pay_no}", pay_no=payment["pay_no"])["refunded_amount"] == "8.80"
+
     for query in ("", "?limit=1", "?status=paid&user_id=u1&created_from=2024-01-01T00:00:00Z&created_to=2100-01-01T00:00:00%2B08:00"):
         talk(200, "GET", "/v1/orders", query=query)
         talk(200, "GET", "/v1/payments", query=query)
@@ -176,6 +190,9 @@ def test_every_route_answers_as_described(talk, server, sandbox, notice, documen
     assert talk.seen == {(method, path) for method, path, _ in operations(document)}
 
 
+BODIES = {"payments": {"channel": "alipay"}, "refunds": {"out_refund_id": "r"}}
+
+
 def test_problems_fit_their_schema(talk, sandbox):
     order_id = talk(201, "POST", "/v1/orders", new_order("n1"))["order_id"]
     for method, path, where in (("POST", "/v1/orders", {}), ("GET", "/v1/orders", {}), ("GET", "/v1/payments", {}),
@@ -183,10 +200,13 @@ def test_problems_fit_their_schema(talk, sandbox):
                                 ("POST", "/v1/orders/{order_id}/payments", {"order_id": order_id}),
                                 ("POST", "/v1/orders/{order_id}/close", {"order_id": order_id}),
                                 ("GET", "/v1/payments/{pay_no}", {"pay_no": "1"}),
-                                ("POST", "/v1/payments/{pay_no}/accept", {"pay_no": "1"})):
+                                ("POST", "/v1/payments/{pay_no}/accept", {"pay_no": "1"}),
+                                ("POST", "/v1/payments/{pay_no}/refunds", {"pay_no": "1"}), ("GET", "/v1/refunds", {}),
+                                ("GET", "/v1/refunds/{refund_no}", {"refund_no": "1"}),
+                                ("POST", "/v1/refunds/{refund_no}/retry", {"refund_no": "1"})):
         talk(401, method, path, app=None, **where)
         if where:
-            talk(404, method, path, {"channel": "alipay"} if path.endswith("payments") else None, **{name: "1" for name in where})
+            talk(404, method, path, BODIES.get(path.rpartition("/")[2]), **{name: "1" for name in where})
     talk(404, "GET", "/pay/{pay_no}", pay_no="1")
     talk(404, "GET", "/pay/{pay_no}/status", pay_no="1")
     talk(404, "GET", "/return/{channel}", channel="nobody")
@@ -206,12 +226,13 @@ def test_problems_fit_their_schema(talk, sandbox):
 def test_every_described_field_is_known_and_no_other(talk, document, server):
     """A field of the document with a value of a wrong type is refused by its name, not as unknown; any other as unknown."""
     order_id = talk(201, "POST", "/v1/orders", new_order("n1"))["order_id"]
-    for path, name in (("/v1/orders", "NewOrder"), ("/v1/orders/{order_id}/payments", "NewPayment")):
+    for path, name in (("/v1/orders", "NewOrder"), ("/v1/orders/{order_id}/payments", "NewPayment"),
+                       ("/v1/payments/{pay_no}/refunds", "NewRefund")):
         fields = list(document["components"]["schemas"][name]["properties"])
         for field in fields:
-            told = talk(422, "POST", path, {field: True}, order_id=order_id)
+            told = talk(422, "POST", path, {field: True}, order_id=order_id, pay_no="1")
             assert told["field"] == field and "unknown" not in told["detail"]
-        told = talk(422, "POST", path, {"no_such_field": "x"}, order_id=order_id)
+        told = talk(422, "POST", path, {"no_such_field": "x"}, order_id=order_id, pay_no="1")
         assert told["field"] == "no_such_field" and told["detail"].startswith("unknown field")
     for field in document["components"]["schemas"]["NewGoods"]["properties"]:
         told = talk(422, "POST", "/v1/orders", new_order("n2", goods=[{field: []}]))
@@ -228,7 +249,7 @@ def test_every_described_query_parameter_is_known(talk, document, server):
         for parameter in map(talk.checker.resolve, operation.get("parameters", [])):
             if parameter["in"] != "query":
                 continue
-            answer = server.api(method, path.format(**payment) + f"?{parameter['name']}=")
+            answer = server.api(method, path.format(refund_no="1", **payment) + f"?{parameter['name']}=")
             assert answer.status_code == 422 and answer.json()["field"] == parameter["name"], (path, parameter["name"])
             assert "unknown" not in answer.json()["detail"]
 

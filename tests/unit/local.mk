@@ -1,5 +1,6 @@
 include tests/unit/alipay.mk
 include tests/unit/base.mk
+include tests/unit/refunds.mk
 include tests/unit/wechat.mk
 
 unit_tests += tests/unit/test_breaker

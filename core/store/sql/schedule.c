@@ -97,6 +97,20 @@ enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct er
     return tx_exec(tx, &done, VALUES(value_i64(subject), value_i64(version)), NULL, err);
 }
 
+static const struct sql held = {
+    .name = "schedule_held",
+    .text = "SELECT count(*) FROM query_schedule WHERE subject = $1 AND version = $2",
+};
+
+enum rc schedule_held(struct tx *tx, int64_t subject, int64_t version, bool *ret_held, struct error *err)
+{
+    int64_t count;
+    enum rc rc = tx_i64(tx, &held, VALUES(value_i64(subject), value_i64(version)), &count, err);
+    if (rc == RC_OK)
+        *ret_held = count > 0;
+    return rc;
+}
+
 /*
  * Looks through the first $2 due rows and no further, however many are due. What a record or order is, is asked for row by
  * row: NOT EXISTS would let the planner read the whole table into a hash. Task 1 is TASK_QUERY and 6 TASK_EXPIRE,

@@ -1,0 +1,51 @@
+/*
+ * What the files about refunds share: refund.c begins them, refund_ask.c asks the provider and keeps the schedule right,
+ * refund_wait.c says when to ask again. Inside core/pay only.
+ */
+#ifndef PN_PAY_REFUND_H
+#define PN_PAY_REFUND_H
+
+#include "pay/internal.h"
+
+enum { REFUND_LEASE_MS = 90 * 1000 }; /* longer than one chain of questions takes; then the schedule takes over */
+
+/* One refund being asked for, or about. Lives in the arena. */
+struct asking {
+    struct pay *pay;
+    struct arena *arena;
+    struct scheduled held; /* our hold on the refund's row of the schedule */
+    bool background;       /* nobody waits for it */
+    bool doubted;          /* a call before this chain may have reached the provider */
+    struct refund_view view;
+    refund_done done;
+    void *arg;
+
+    /* refund_ask.c's own */
+    bool unsent;           /* the call for the refund certainly did not leave */
+    bool refused;          /* asked for again, and declined: whether it is unknown there is asked once more */
+    struct pn_str refusal; /* the words of that */
+    enum schedule_answer learned;
+    enum settle_outcome outcome;
+    struct pn_result said; /* on its way to the committer */
+};
+
+bool refund_ended(const struct refund *refund);
+
+/* Inside a transaction that holds the order's lock and has read view.refund: the provider is about to be called. Whoever comes
+ * after a crash has to doubt; *asking learns whether it has to, too. */
+enum rc refund_mark(struct asking *asking, struct tx *tx, struct error *err);
+
+/* After that transaction: asks for the refund, or about one that is in doubt, settles what was learned, leaves the schedule
+ * right and ends with what is in the books then. */
+void refund_ask(struct asking *asking);
+
+/* Reads refund, record and order. */
+enum rc refund_view_read(struct tx *tx, int64_t refund_no, struct arena *arena, struct refund_view *ret, struct error *err);
+
+/* ---- refund_wait.c */
+
+/* How long to wait before the next question, after one that came to `last`, with jitter from `random`; 0: people must look at it.
+ * attempts, answers and unknowns as in struct scheduled, before this one. */
+int64_t refund_wait_ms(enum schedule_answer last, int attempts, int answers, int unknowns, uint32_t random);
+
+#endif
