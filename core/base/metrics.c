@@ -84,6 +84,26 @@ struct metric *metric_gauge(const char *name, const char *labels, const char *he
     return find_or_make(name, labels, help, "gauge");
 }
 
+static struct metric *with_label(const char *name, const char *label, const char *value, const char *help, const char *type)
+{
+    struct buf labels = { 0 };
+    buf_addf(&labels, "%s=", label);
+    buf_add_json(&labels, value);
+    struct metric *metric = find_or_make(name, buf_text(&labels), help, type);
+    buf_free(&labels);
+    return metric;
+}
+
+struct metric *metric_counter_of(const char *name, const char *label, const char *value, const char *help)
+{
+    return with_label(name, label, value, help, "counter");
+}
+
+struct metric *metric_gauge_of(const char *name, const char *label, const char *value, const char *help)
+{
+    return with_label(name, label, value, help, "gauge");
+}
+
 void metrics_render(struct buf *ret_text)
 {
     const char *family = "";

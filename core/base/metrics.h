@@ -18,6 +18,9 @@ struct metric {
  * in _total. The texts are copied. Never NULL. */
 struct metric *metric_counter(const char *name, const char *labels, const char *help);
 struct metric *metric_gauge(const char *name, const char *labels, const char *help);
+/* The same with one label and any value. */
+struct metric *metric_counter_of(const char *name, const char *label, const char *value, const char *help);
+struct metric *metric_gauge_of(const char *name, const char *label, const char *value, const char *help);
 
 static inline void metric_add(struct metric *metric, int64_t n)
 {

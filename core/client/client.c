@@ -43,17 +43,6 @@ size_t client_background_max(size_t in_flight_max)
 
 /* ---- labels */
 
-static struct metric *label_metric(struct metric *(*make)(const char *, const char *, const char *), const char *name,
-                                   const char *label, const char *help)
-{
-    struct buf labels = { 0 };
-    buf_adds(&labels, "channel=");
-    buf_add_json(&labels, label);
-    struct metric *metric = make(name, buf_text(&labels), help);
-    buf_free(&labels);
-    return metric;
-}
-
 static struct label *label_find(struct client *client, const char *name)
 {
     for (struct label *label = client->labels; label; label = label->next)
@@ -64,12 +53,13 @@ static struct label *label_find(struct client *client, const char *name)
         abort(); /* a few per process, at its beginning */
     for (int background = 0; background < 2; background++)
         label->waiting[background].tail = &label->waiting[background].first;
-    label->calls = label_metric(metric_counter, "paynotify_client_calls_total", name, "Calls to providers that ended.");
-    label->errors = label_metric(metric_counter, "paynotify_client_errors_total", name, "Calls to providers without an answer.");
-    label->latency_us = label_metric(metric_counter, "paynotify_client_call_microseconds_total", name,
-                                     "Time that calls to providers took, waiting for their turn included.");
-    label->in_flight_gauge = label_metric(metric_gauge, "paynotify_client_in_flight", name, "Calls to providers under way.");
-    label->waiting_gauge = label_metric(metric_gauge, "paynotify_client_waiting", name, "Calls to providers waiting for their turn.");
+    static const char channel[] = "channel";
+    label->calls = metric_counter_of("paynotify_client_calls_total", channel, name, "Calls to providers that ended.");
+    label->errors = metric_counter_of("paynotify_client_errors_total", channel, name, "Calls to providers without an answer.");
+    label->latency_us = metric_counter_of("paynotify_client_call_microseconds_total", channel, name,
+                                          "Time that calls to providers took, waiting for their turn included.");
+    label->in_flight_gauge = metric_gauge_of("paynotify_client_in_flight", channel, name, "Calls to providers under way.");
+    label->waiting_gauge = metric_gauge_of("paynotify_client_waiting", channel, name, "Calls to providers waiting for their turn.");
     label->next = client->labels;
     client->labels = label;
     return label;

@@ -27,17 +27,6 @@ struct traffic {
     struct metric *state, *opened, *held_back;
 };
 
-static struct metric *channel_metric(struct metric *(*make)(const char *, const char *, const char *), const char *name,
-                                     const char *channel, const char *help)
-{
-    struct buf labels = { 0 };
-    buf_adds(&labels, "channel=");
-    buf_add_json(&labels, channel);
-    struct metric *metric = make(name, buf_text(&labels), help);
-    buf_free(&labels);
-    return metric;
-}
-
 static void traffic_init(struct traffic *traffic, const struct config_channel *channel)
 {
     traffic->channel = channel->name;
@@ -46,12 +35,12 @@ static void traffic_init(struct traffic *traffic, const struct config_channel *c
     traffic->breaker = (struct breaker){ .failures_max = channel->breaker_failures, .wait_ms = channel->breaker_wait_ms,
                                          .wait_max_ms = WAIT_MAX_MS };
     pthread_mutex_init(&traffic->lock, NULL);
-    traffic->state = channel_metric(metric_gauge, "paynotify_channel_breaker_state", channel->name,
-                                    "0: calls go out; 1: one is trying whether the provider answers again; 2: calls are held back.");
-    traffic->opened = channel_metric(metric_counter, "paynotify_channel_breaker_opened_total", channel->name,
-                                     "Times that calls began to be held back, failed tries included.");
-    traffic->held_back = channel_metric(metric_counter, "paynotify_channel_held_back_total", channel->name,
-                                        "Calls that were not sent, because the provider did not answer earlier ones.");
+    traffic->state = metric_gauge_of("paynotify_channel_breaker_state", "channel", channel->name,
+                                     "0: calls go out; 1: one tries whether the provider answers again; 2: calls are held back.");
+    traffic->opened = metric_counter_of("paynotify_channel_breaker_opened_total", "channel", channel->name,
+                                        "Times that calls began to be held back, failed tries included.");
+    traffic->held_back = metric_counter_of("paynotify_channel_held_back_total", "channel", channel->name,
+                                           "Calls that were not sent, because the provider did not answer earlier ones.");
 }
 
 enum rc traffic_new(const struct config *config, struct traffic **ret_traffic, struct error *err)

@@ -267,11 +267,14 @@ static void metrics_are_found_again_and_shown_sorted(void **state)
         metric_add(metric_counter("test_c_total", labels, "Cs."), i);
     }
     assert_ptr_equal(metric_gauge("test_a", NULL, "As."), a);
+    assert_ptr_equal(metric_counter_of("test_b_total", "kind", "y", "Bs."), b);
+    metric_add(metric_gauge_of("test_d", "of", "\"\\", "Ds."), 1);
     metrics_render(&text);
     assert_non_null(strstr(buf_text(&text), "# HELP test_a As.\n# TYPE test_a gauge\ntest_a -1\n# HELP test_b_total Bs.\n"
                                             "# TYPE test_b_total counter\ntest_b_total{kind=\"x\"} 2\ntest_b_total{kind=\"y\"} 7\n"
                                             "# HELP test_c_total Cs.\n"));
     assert_non_null(strstr(buf_text(&text), "test_c_total{number=\"199\"} 199\n"));
+    assert_non_null(strstr(buf_text(&text), "test_d{of=\"\\\"\\\\\"} 1\n"));
     buf_free(&text);
 }
 
