@@ -1,9 +1,10 @@
 /*
  * Hints against a real SQLite store and a provider that counts how often it is asked: nothing of a hint is believed, its
- * sender learns whether the provider answered, and a flood of hints asks little.
+ * sender learns whether the provider answered, and a flood of hints asks little. A payer who comes back is one of them.
  */
 #include "config.h"
 
+#include <poll.h>
 #include <semaphore.h>
 
 #include "unit/unit.h"
@@ -263,6 +264,60 @@ static void hints_that_come_while_the_provider_is_asked_share_its_answer(void **
     assert_int_equal(status_of(pay_no), PAYMENT_PAID);
 }
 
+/* ---- coming back by a link of ours */
+
+static enum rc come_back(const char *link, struct pay_return *ret)
+{
+    struct error err = { 0 };
+    return pay_return_open(pay, link, arena, ret, &err);
+}
+
+static const char *link_of(const char *pay_no, const char *purpose)
+{
+    int64_t number;
+    assert_true(id_parse(pay_no, &number));
+    return arena_printf(arena, "%s-%s", pay_no, link_sign(pay->links, purpose, number, arena));
+}
+
+static void coming_back_asks_and_shows_what_the_books_say(void **state)
+{
+    (void)state;
+    struct pay_return shown;
+    const char *pay_no = payment(), *link = link_of(pay_no, "return");
+    provider_says = PN_STATE_PAID;
+    assert_int_equal(come_back(link, &shown), RC_OK);
+    assert_int_equal(shown.state, RETURN_WAITING);
+    while (status_of(pay_no) != PAYMENT_PAID)
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(come_back(link, &shown), RC_OK);
+    assert_int_equal(shown.state, RETURN_PAID);
+    assert_int_equal(asked, 1); /* and what is paid is not asked about */
+}
+
+static void a_link_that_is_none_of_ours_asks_nobody(void **state)
+{
+    (void)state;
+    struct pay_return shown;
+    const char *pay_no = payment(), *good = link_of(pay_no, "return");
+    size_t len = strlen(good);
+    char *bad = arena_strdup(arena, good);
+    for (size_t i = 0; i < len; i++) {
+        for (int bit = 0; bit < 8; bit++) {
+            bad[i] = (char)(good[i] ^ (1 << bit));
+            bool same_hex = i > strlen(pay_no) && (bad[i] | 0x20) == (good[i] | 0x20);
+            if (bad[i] && !same_hex)
+                assert_int_equal(come_back(bad, &shown), RC_NOT_FOUND);
+        }
+        bad[i] = good[i];
+        assert_int_equal(come_back(arena_strndup(arena, good, i), &shown), RC_NOT_FOUND);
+    }
+    const char *const others[] = { "", "-", "--", "x-y", link_of(pay_no, "pay"), arena_printf(arena, "%s0", good),
+                                   link_of("123456789", "return") };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_int_equal(come_back(others[i], &shown), RC_NOT_FOUND);
+    assert_int_equal(asked, 0);
+}
+
 /* Different payments, so nothing is shared: each channel has so many tokens, and gets few more a second. */
 static void a_flood_about_many_payments_asks_a_bounded_number(void **state)
 {
@@ -291,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(hints_about_nothing_of_ours_ask_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_same_hint_again_and_again_asks_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hints_that_come_while_the_provider_is_asked_share_its_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(coming_back_asks_and_shows_what_the_books_say, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_that_is_none_of_ours_asks_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_flood_about_many_payments_asks_a_bounded_number, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("hint", tests, NULL, NULL);
