@@ -37,6 +37,21 @@ void payer_status(struct http_request *request);
 void return_linked(struct http_request *request);
 void return_bare(struct http_request *request);
 
+/* What the payer's pages share; payer.c. */
+void payer_unknown_link(struct http_request *request);
+void payer_try_again(struct http_request *request);
+void payer_see_other(struct http_request *request, const char *url); /* relative to the request's path, or absolute; NULL: no memory */
+void payer_wrong_method(struct http_request *request, const char *allow);
+
+/* cashier.c: workers */
+void cashier_show(struct http_request *request);
+void cashier_choose(struct http_request *request);
+void cashier_status(struct http_request *request);
+
+/* assets.c: HTTP threads */
+void asset_style(struct http_request *request);
+void asset_script(struct http_request *request);
+
 /* ops.c: HTTP threads, except readyz */
 void ops_health(struct http_request *request);
 void ops_ready(struct http_request *request);

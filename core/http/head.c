@@ -12,6 +12,7 @@
 
 #include "http/auth.h"
 #include "http/engine.h"
+#include "http/handlers.h"
 #include "http/problem.h"
 
 enum { FORWARDED_MAX = 1024 };
@@ -45,6 +46,11 @@ static enum MHD_Result join_forwarded(void *arg, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
+static void note_language(struct http_request *request)
+{
+    request->language = language_choose(header(request, MHD_HTTP_HEADER_ACCEPT_LANGUAGE));
+}
+
 static void note_client(struct http_request *request)
 {
     struct joined forwarded = { .len = 0 };
@@ -53,7 +59,7 @@ static void note_client(struct http_request *request)
     const char *list = forwarded.len > 0 && !forwarded.overflow ? forwarded.text : NULL;
     const struct sockaddr *peer = (const struct sockaddr *) &request->peer->peer;
     request->client_ip = arena_strdup(request->arena, proxies_client(request->server->proxies, peer, list, text));
-    request->language = language_choose(header(request, MHD_HTTP_HEADER_ACCEPT_LANGUAGE));
+    note_language(request);
 }
 
 /* False when the answer is given already. */
@@ -68,7 +74,11 @@ static bool find_route(struct http_request *request, unsigned side, const char *
         request->id = arena_strndup(request->arena, match.id, match.id_len);
     if (match.route)
         return true;
-    if (match.allow[0])
+    bool is_page = match.other && match.other->wants_client;
+    if (is_page) {
+        note_language(request);
+        payer_wrong_method(request, match.allow);
+    } else if (match.allow[0])
         http_problem(request, &(struct problem){ .type = PROBLEM_METHOD_NOT_ALLOWED,
                                                  .detail = "Allow names the methods of this path.",
                                                  .header = &(struct http_header){ "Allow", match.allow } });

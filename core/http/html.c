@@ -33,6 +33,24 @@ void page_begin(struct page *page, enum language language, const char *zh, const
     buf_adds(&page->html, "</h1>\n");
 }
 
+void page_begin_linked(struct page *page, enum language language, const char *title, const char *style_url,
+                       const char *script_url, int refresh_seconds)
+{
+    *page = (struct page){ .language = language };
+    buf_addf(&page->html,
+             "<!doctype html>\n<html lang=\"%s\"><head><meta charset=\"utf-8\">"
+             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>",
+             language == LANGUAGE_EN ? "en" : "zh");
+    buf_add_html(&page->html, title);
+    buf_addf(&page->html,
+             "</title><link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"%s\">"
+             "<script src=\"%s\" defer></script>",
+             style_url, script_url);
+    if (refresh_seconds > 0)
+        buf_addf(&page->html, "<noscript><meta http-equiv=\"refresh\" content=\"%d\"></noscript>", refresh_seconds);
+    buf_adds(&page->html, "</head><body>");
+}
+
 void page_text(struct page *page, const char *zh, const char *en)
 {
     buf_adds(&page->html, "<p>");
@@ -56,32 +74,55 @@ void page_script(struct page *page, const char *script)
     buf_addf(&page->html, "<script nonce=\"%s\">%s</script>\n", page->nonce, script);
 }
 
-void page_answer(struct http_request *request, int status, struct page *page, const char *sources)
+static void answer(struct http_request *request, int status, struct page *page, const char *sources, const struct http_header *header)
 {
     struct buf policy = { 0 };
     buf_adds(&page->html, "</main></body></html>\n");
-    buf_addf(&policy,
-             "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; img-src data:; base-uri 'none'; "
-             "frame-ancestors 'none'%s%s",
-             page->nonce, page->nonce, sources ? "; " : "; form-action 'none'", sources ? sources : "");
+    if (page->nonce[0])
+        buf_addf(&policy, "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'", page->nonce, page->nonce);
+    else
+        buf_adds(&policy, "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'");
+    buf_addf(&policy, "; img-src data:; base-uri 'none'; frame-ancestors 'none'; %s", sources ? sources : "form-action 'none'");
     const struct http_header retry = { "Retry-After", "2" };
+    if (status == 503)
+        header = &retry;
     http_answer(request, &(struct http_reply){ .status = page->html.failed ? 500 : status,
                                                .content_type = "text/html; charset=utf-8",
                                                .body = buf_text(&page->html),
                                                .body_len = page->html.len,
                                                .policy = buf_text(&policy),
-                                               .headers = &retry,
-                                               .header_count = status == 503 ? 1 : 0 });
+                                               .referrer = page->referrer,
+                                               .headers = header,
+                                               .header_count = header ? 1 : 0 });
     buf_free(&policy);
     buf_free(&page->html);
 }
 
+void page_answer(struct http_request *request, int status, struct page *page, const char *sources)
+{
+    answer(request, status, page, sources, NULL);
+}
+
 void page_reply(struct http_request *request, int status, struct page *page, const char *sources)
 {
+    page_reply_with(request, status, page, sources, NULL);
+}
+
+void page_reply_with(struct http_request *request, int status, struct page *page, const char *sources,
+                     const struct http_header *header)
+{
     if (request_claim(request))
-        page_answer(request, status, page, sources);
+        answer(request, status, page, sources, header);
     else
         buf_free(&page->html);
+}
+
+void page_say(struct http_request *request, int status, const char *zh, const char *en, const char *zh_text, const char *en_text)
+{
+    struct page page;
+    page_begin(&page, request->language, zh, en);
+    page_text(&page, zh_text, en_text);
+    page_reply(request, status, &page, NULL);
 }
 
 /* The host's parent domain, when siblings under it can be told from strangers: at least three labels, no number. */

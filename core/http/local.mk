@@ -8,3 +8,15 @@ libcore_a_SOURCES += core/http/attempt.c core/http/auth.c core/http/deadline.c c
 	core/http/rawjson.h core/http/reply.h core/http/request.h core/http/route.h core/http/server.h core/http/spec.h \
 	core/http/views.h core/http/watchdog.h
 libcore_a_SOURCES += core/http/refunds.c
+
+libcore_a_SOURCES += core/http/assets.c core/http/assets.h core/http/cashier.c core/http/cashier_view.c core/http/cashier_view.h
+
+# The cashier's style sheet and script become a C file of the build folder.
+asset_files = core/http/assets/cashier.css core/http/assets/cashier.js
+nodist_libcore_a_SOURCES += core/http/assets/embedded.c
+CLEANFILES += core/http/assets/embedded.c
+EXTRA_DIST += core/http/assets/embed.awk $(asset_files)
+
+core/http/assets/embedded.c: core/http/assets/embed.awk $(asset_files)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && for f in $(asset_files); do echo "$(srcdir)/$$f"; done \
+		| xargs $(AWK) -f $(srcdir)/core/http/assets/embed.awk > $@-t && mv $@-t $@

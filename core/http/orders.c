@@ -13,8 +13,14 @@
 #include "http/input.h"
 #include "http/problem.h"
 #include "http/views.h"
+#include "pay/cashier.h"
 
 enum { GOODS_MOST = 100, ATTACH_BYTES = 4096, EXPIRY_MOST_S = 30 * 24 * 3600 };
+
+static const char *cashier_url(struct http_request *request, const struct order *order)
+{
+    return pay_cashier_link(request->server->options.pay, order->order_id, request->arena);
+}
 
 /* ---- POST /v1/orders */
 
@@ -129,7 +135,8 @@ struct created {
 static void answer_created(struct http_request *request, const struct payment_view *attempt)
 {
     const struct created *created = request->work;
-    json_t *object = view_order(attempt ? &attempt->order : &created->order);
+    const struct order *order = attempt ? &attempt->order : &created->order;
+    json_t *object = view_order(order, cashier_url(request, order));
     if (attempt)
         view_add_attempt(object, attempt, request->arena);
     http_reply_json(request, created->is_new ? 201 : 200, object);
@@ -191,7 +198,7 @@ void orders_get(struct http_request *request)
         http_fail(request, &err);
         return;
     }
-    http_reply_json(request, 200, view_order_full(&view));
+    http_reply_json(request, 200, view_order_full(&view, cashier_url(request, &view.order)));
 }
 
 void orders_list(struct http_request *request)
@@ -217,7 +224,7 @@ void orders_list(struct http_request *request)
     }
     json_t *items = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(items, view_order(&orders[i]));
+        json_array_append_new(items, view_order(&orders[i], cashier_url(request, &orders[i])));
     http_reply_json(request, 200, view_page("orders", items, count == limit ? orders[count - 1].order_id : 0));
 }
 
@@ -227,7 +234,7 @@ static void closed(void *arg, enum rc rc, const struct order *order, const struc
 {
     struct http_request *request = arg;
     if (rc == RC_OK)
-        http_reply_json(request, order->status == ORDER_CLOSED ? 200 : 202, view_order(order));
+        http_reply_json(request, order->status == ORDER_CLOSED ? 200 : 202, view_order(order, cashier_url(request, order)));
     else
         http_fail(request, err);
     request_unref(request);

@@ -22,18 +22,9 @@ static const char poll_script[] =
     "if(s.status==='paid'||s.order_status==='paid'){location.reload()}else if(s.status==='unpaid'){setTimeout(ask,3000)}"
     "else{location.reload()}}).catch(function(){setTimeout(ask,3000)})}setTimeout(ask,3000)})();";
 
-static void reply_simple(struct http_request *request, int status, const char *zh, const char *en, const char *zh_text,
-                         const char *en_text)
+void payer_unknown_link(struct http_request *request)
 {
-    struct page page;
-    page_begin(&page, request->language, zh, en);
-    page_text(&page, zh_text, en_text);
-    page_reply(request, status, &page, NULL);
-}
-
-static void reply_unknown_link(struct http_request *request)
-{
-    reply_simple(request, 404, "链接无效", "This link is not valid", "请回到商家页面重新获取支付链接。",
+    page_say(request, 404, "链接无效", "This link is not valid", "请回到商家页面重新获取支付链接。",
                  "Please go back to the shop and ask for a new payment link.");
 }
 
@@ -99,22 +90,41 @@ static void show_code(struct http_request *request, const struct pay_page *shown
     page_reply(request, 200, &page, "connect-src 'self'; form-action 'none'");
 }
 
+/* A page of ours that goes on by itself, because some providers look where the payer comes from: the Referer is our
+ * origin, whoever sent the payer here. */
 static void show_redirect(struct http_request *request, const struct pay_page *shown)
 {
-    const struct http_header location = { "Location", shown->url };
+    struct page page;
+    page_begin(&page, request->language, "正在前往支付", "Taking you to the payment");
+    page.referrer = "strict-origin";
+    add_order(&page, &shown->order);
+    buf_adds(&page.html, "<p><a id=\"go\" href=\"");
+    buf_add_html(&page.html, shown->url);
+    buf_addf(&page.html, "\">%s</a></p>\n", request->language == LANGUAGE_EN ? "Continue to payment" : "继续支付");
+    page_script(&page, "location.replace(document.getElementById('go').href);");
+    page_reply(request, 200, &page, NULL);
+}
+
+void payer_see_other(struct http_request *request, const char *url)
+{
+    if (!url) {
+        payer_try_again(request);
+        return;
+    }
+    const struct http_header location = { "Location", url };
     http_reply(request, &(struct http_reply){ .status = 303, .headers = &location, .header_count = 1 });
 }
 
 static void show_refused(struct http_request *request, const struct pay_page *shown)
 {
     bool expired = shown->order.status == ORDER_UNPAID && shown->record.status == PAYMENT_UNPAID;
-    reply_simple(request, 410, expired ? "订单已过期" : "订单已关闭", expired ? "This order has expired" : "This order is closed",
+    page_say(request, 410, expired ? "订单已过期" : "订单已关闭", expired ? "This order has expired" : "This order is closed",
                  "此订单不能再支付，请回到商家页面重新下单。", "It can no longer be paid. Please order again at the shop.");
 }
 
-static void reply_try_again(struct http_request *request)
+void payer_try_again(struct http_request *request)
 {
-    reply_simple(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。您没有被扣款。",
+    page_say(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。您没有被扣款。",
                  "The payment service did not answer. Wait a moment and reload this page. Nothing was charged.");
 }
 
@@ -126,7 +136,8 @@ static void show(struct http_request *request, const struct pay_page *shown)
     case PAGE_CODE: show_code(request, shown); return;
     case PAGE_PAID: reply_paid(request, &shown->order); return;
     case PAGE_REFUSED: show_refused(request, shown); return;
-    case PAGE_TRY_AGAIN: reply_try_again(request); return;
+    case PAGE_CHOOSE_AGAIN: payer_see_other(request, shown->cashier_url); return;
+    case PAGE_TRY_AGAIN: payer_try_again(request); return;
     }
 }
 
@@ -136,15 +147,15 @@ static void page_ready(void *arg, enum rc rc, const struct pay_page *shown, cons
     if (rc == RC_OK)
         show(request, shown);
     else if (rc == RC_NOT_FOUND)
-        reply_unknown_link(request);
+        payer_unknown_link(request);
     else if (rc == RC_DECLINED || rc == RC_CONFLICT)
-        reply_simple(request, 409, "无法支付", "This cannot be paid", "支付渠道没有接受此订单，请回到商家页面选择其他支付方式。",
+        page_say(request, 409, "无法支付", "This cannot be paid", "支付渠道没有接受此订单，请回到商家页面选择其他支付方式。",
                      "The payment provider did not accept it. Please go back to the shop and choose another way to pay.");
     else {
         static struct log_limit limit;
         if (log_allow(&limit, 60))
             log_warn("pay page failed", LOG_S("error", rc_name(rc)), LOG_S("reason", err->text));
-        reply_try_again(request);
+        payer_try_again(request);
     }
     request_unref(request);
 }
@@ -165,11 +176,20 @@ void payer_page(struct http_request *request)
     int64_t pay_no;
     const char *signature;
     if (!read_link(request, &pay_no, &signature)) {
-        reply_unknown_link(request);
+        payer_unknown_link(request);
         return;
     }
     request_ref(request);
     pay_page_open(request->server->options.pay, pay_no, signature, request->client_ip, request->arena, page_ready, request);
+}
+
+void payer_wrong_method(struct http_request *request, const char *allow)
+{
+    struct page page;
+    const struct http_header header = { "Allow", allow };
+    page_begin(&page, request->language, "请求方式不对", "This is not how the page is opened");
+    page_text(&page, "请回到商家页面重新打开支付链接。", "Please go back to the shop and open the payment link again.");
+    page_reply_with(request, 405, &page, NULL, &header);
 }
 
 void payer_page_give_up(struct http_request *request, enum request_end why, struct arena *scratch)

@@ -13,10 +13,10 @@ static const char closed_policy[] = "default-src 'none'; frame-ancestors 'none'"
 
 static void protect_browser(struct MHD_Response *response, const struct http_reply *reply)
 {
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Cache-Control", reply->cache ? reply->cache : "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "X-Frame-Options", "DENY");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Referrer-Policy", reply->referrer ? reply->referrer : "no-referrer");
     MHD_add_response_header(response, "Content-Security-Policy", reply->policy ? reply->policy : closed_policy);
 }
 

@@ -24,6 +24,8 @@ struct http_reply {
     size_t body_len;
     bool to_machine;    /* without the headers that only a browser heeds */
     const char *policy; /* Content-Security-Policy; NULL: nothing may load */
+    const char *cache;    /* Cache-Control; NULL: no-store */
+    const char *referrer; /* Referrer-Policy; NULL: no-referrer */
     const struct http_header *headers;
     size_t header_count;
 };

@@ -21,18 +21,9 @@ static const char poll_script[] =
     "if(s.status==='unpaid'&&s.order_status==='unpaid'){setTimeout(ask,3000)}else{location.reload()}"
     "}).catch(function(){setTimeout(ask,3000)})}setTimeout(ask,1000)})();";
 
-static void reply_simple(struct http_request *request, int status, const char *zh, const char *en, const char *zh_text,
-                         const char *en_text)
-{
-    struct page page;
-    page_begin(&page, request->language, zh, en);
-    page_text(&page, zh_text, en_text);
-    page_reply(request, status, &page, NULL);
-}
-
 static void reply_unknown_link(struct http_request *request)
 {
-    reply_simple(request, 404, "链接无效", "This link is not valid", "请回到商家页面查看您的订单。",
+    page_say(request, 404, "链接无效", "This link is not valid", "请回到商家页面查看您的订单。",
                  "Please go back to the shop and look at your order there.");
 }
 
@@ -94,7 +85,9 @@ void return_linked(struct http_request *request)
     struct pay_return shown;
     struct error err = { 0 };
     enum rc rc = pay_return_open(request->server->options.pay, request->id, request->arena, &shown, &err);
-    if (rc == RC_OK) {
+    if (rc == RC_OK && shown.cashier_path) {
+        payer_see_other(request, arena_printf(request->arena, "../../%s", shown.cashier_path));
+    } else if (rc == RC_OK) {
         show(request, &shown);
     } else if (rc == RC_NOT_FOUND) {
         reply_unknown_link(request);
@@ -102,7 +95,7 @@ void return_linked(struct http_request *request)
         static struct log_limit limit;
         if (log_allow(&limit, 60))
             log_warn("return page failed", LOG_S("error", rc_name(rc)), LOG_S("reason", err.text));
-        reply_simple(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。",
+        page_say(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。",
                      "The payment service did not answer. Wait a moment and reload this page.");
     }
 }
@@ -133,7 +126,7 @@ void return_bare(struct http_request *request)
     }
     if (request->query[0])
         take_hint(request, channel);
-    reply_simple(request, 200, "支付结果确认中", "Your payment is being confirmed",
+    page_say(request, 200, "支付结果确认中", "Your payment is being confirmed",
                  "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
                  "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
 }

@@ -34,6 +34,8 @@ static void allow(struct route_match *match, const char *method)
 {
     size_t used = strlen(match->allow);
     const char *also = strcmp(method, "GET") == 0 ? ", HEAD" : "";
+    if (strstr(match->allow, method))
+        return;
     snprintf(match->allow + used, sizeof match->allow - used, "%s%s%s", used ? ", " : "", method, also);
 }
 
@@ -53,6 +55,7 @@ void route_find(const struct http_route *routes, size_t count, unsigned side, co
             return;
         }
         allow(ret_match, route->method);
+        ret_match->other = route;
     }
 }
 

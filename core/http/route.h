@@ -35,6 +35,7 @@ struct route_match {
     const struct http_route *route; /* NULL: none */
     const char *id;                 /* start of what the last {…} matched in the path given; NULL: no {…} */
     size_t id_len;
+    const struct http_route *other; /* then one that has the path */
     char allow[64]; /* when the path exists with other methods only: "GET, HEAD"; otherwise empty */
 };
 

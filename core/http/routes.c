@@ -4,7 +4,7 @@
 #include "http/handlers.h"
 #include "http/route.h"
 
-enum { NOTIFY_BODY = 64 * 1024, API_BODY = 1024 * 1024, BOTH = SIDE_PUBLIC | SIDE_API };
+enum { NOTIFY_BODY = 64 * 1024, FORM_BODY = 4096, API_BODY = 1024 * 1024, BOTH = SIDE_PUBLIC | SIDE_API };
 
 static const struct http_route routes[] = {
     { "POST", "/notify/{channel}", SIDE_PUBLIC, FOR_ANYONE, NOTIFY_BODY, RUN_INLINE, false, notify_take, notify_give_up },
@@ -24,6 +24,11 @@ static const struct http_route routes[] = {
 
     { "GET", "/pay/{pay_no}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, payer_page, payer_page_give_up },
     { "GET", "/pay/{pay_no}/status", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, payer_status, NULL },
+    { "GET", "/cashier/cashier.css", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_INLINE, false, asset_style, NULL },
+    { "GET", "/cashier/cashier.js", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_INLINE, false, asset_script, NULL },
+    { "GET", "/cashier/{order_id}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, cashier_show, payer_page_give_up },
+    { "POST", "/cashier/{order_id}/pay", SIDE_PUBLIC, FOR_ANYONE, FORM_BODY, RUN_WORKER, true, cashier_choose, payer_page_give_up },
+    { "GET", "/cashier/{order_id}/status", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, cashier_status, NULL },
     { "GET", "/return/{channel}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_INLINE, true, return_bare, NULL },
     { "GET", "/return/{channel}/{link}", SIDE_PUBLIC, FOR_ANYONE, 0, RUN_WORKER, true, return_linked, payer_page_give_up },
 

@@ -120,7 +120,7 @@ static void put_json(json_t *object, const char *key, const char *text)
 
 /* ---- orders */
 
-json_t *view_order(const struct order *order)
+json_t *view_order(const struct order *order, const char *cashier_url)
 {
     json_t *object = json_object();
     put_id(object, "order_id", order->order_id);
@@ -141,6 +141,7 @@ json_t *view_order(const struct order *order)
     put_time(object, "paid_at", order->paid_at);
     put_time(object, "closed_at", order->closed_at);
     put_id(object, "paid_pay_no", order->paid_pay_no);
+    put_text(object, "cashier_url", cashier_url);
     return object;
 }
 
@@ -156,9 +157,9 @@ static json_t *view_line(const struct order_line *line, const char *currency)
     return object;
 }
 
-json_t *view_order_full(const struct order_view *view)
+json_t *view_order_full(const struct order_view *view, const char *cashier_url)
 {
-    json_t *object = view_order(&view->order);
+    json_t *object = view_order(&view->order, cashier_url);
     json_t *goods = json_array(), *payments = json_array();
     for (size_t i = 0; i < view->line_count; i++)
         json_array_append_new(goods, view_line(&view->lines[i], view->order.currency));

@@ -16,8 +16,9 @@ int order_status_of(const char *text);
 int payment_status_of(const char *text);
 int refund_status_of(const char *text);
 
-json_t *view_order(const struct order *order);
-json_t *view_order_full(const struct order_view *view); /* with goods and payments */
+/* cashier_url: the signed link; NULL leaves it out. */
+json_t *view_order(const struct order *order, const char *cashier_url);
+json_t *view_order_full(const struct order_view *view, const char *cashier_url); /* with goods and payments */
 json_t *view_record(const struct pay_record *record);
 json_t *view_payment(const struct payment_view *view, struct arena *arena); /* with what the payer needs */
 json_t *view_refund(const struct refund *refund);

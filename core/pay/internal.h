@@ -118,6 +118,25 @@ enum rc payment_view_load(struct pay *pay, const struct caller *caller, int64_t 
 enum rc payment_view_others(struct tx *tx, struct payment_view *view, struct arena *arena, struct error *err);
 enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct arena *arena, struct error *err);
 
+/* ---- cashier.c */
+#define CASHIER_KEY_PREFIX "cashier:" /* of the idempotency keys that callers cannot use */
+
+bool cashier_made(const struct pay_record *record);
+/* Under the order's lock: the key of the attempt that choosing `product` of `channel` means, an open one or a new one. What
+ * was chosen before a new one is put on the schedule to be closed: then *ret_left_others is set and the follow-up is to be
+ * woken after the commit. */
+enum rc cashier_pick(struct tx *tx, int64_t order_id, const char *channel, const char *product, struct arena *arena,
+                     const char **ret_key, bool *ret_left_others, struct error *err);
+/* Whether it was made by the cashier and another one was chosen since. */
+enum rc cashier_left(struct tx *tx, const struct pay_record *record, struct arena *arena, bool *ret_left, struct error *err);
+/* "cashier/123?k=…", relative to public_url. */
+const char *cashier_path(struct pay *pay, int64_t order_id, struct arena *arena);
+
+struct cashier_choice;
+/* The ways to pay that a browser can be offered, in the order of the configuration. */
+enum rc cashier_choices(const struct config *config, const struct order *order, const char *client_ip, struct arena *arena,
+                        struct cashier_choice **ret, size_t *ret_count, struct error *err);
+
 /* ---- accept.c */
 enum rc payment_accept(struct pay *pay, int64_t pay_no, struct error *err);
 
@@ -136,8 +155,9 @@ struct prepay {
     const char *url;
     struct param *fields;
     size_t field_count;
+    int64_t made_at; /* of a redirect, which does not live long; 0: not known */
 };
-const char *prepay_write(const struct pn_result *result, struct arena *arena);
+const char *prepay_write(const struct pn_result *result, int64_t made_at, struct arena *arena);
 enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, struct error *err);
 enum rc prepay_from_result(const struct pn_result *result, struct arena *arena, struct prepay *ret, struct error *err);
 /* A form is made anew for each showing; this marks that one was shown, so that closing knows a payer may have it. */

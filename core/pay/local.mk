@@ -1,5 +1,5 @@
 libcore_a_SOURCES += \
-	core/pay/accept.c core/pay/batch.c core/pay/batch_writes.c core/pay/batch.h core/pay/breaker.c core/pay/breaker.h core/pay/close.c core/pay/committer.c core/pay/event.c \
+	core/pay/accept.c core/pay/batch.c core/pay/batch_writes.c core/pay/batch.h core/pay/breaker.c core/pay/breaker.h core/pay/cashier.c core/pay/cashier.h core/pay/close.c core/pay/committer.c core/pay/event.c \
 	core/pay/follow_up.c core/pay/hint.c core/pay/internal.h core/pay/item.c core/pay/link.c core/pay/link.h core/pay/merchant.c \
 	core/pay/merchant.h core/pay/orders.c core/pay/page.c core/pay/pay.c core/pay/pay.h core/pay/payments.c \
 	core/pay/prepare.c core/pay/prepay.c core/pay/provider.c core/pay/return.c core/pay/settle.c core/pay/settle.h \

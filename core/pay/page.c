@@ -1,6 +1,10 @@
 /*
  * What a payer's signed link shows: the provider's form, a redirect, a code to scan, or why not. Workers only; the status
  * poll never calls a provider.
+ *
+ * Redirects do not live long (some for five minutes) and are made for the address of the payer who asked. So a stale one is
+ * made anew, with the same parameters, and one that the cashier made for somebody at another address sends the payer back
+ * there to choose again.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -10,14 +14,18 @@
 #include "pay/merchant.h"
 #include "plugin/registry.h"
 
+enum { REDIRECT_LIFE_MS = 4 * 60 * 1000 };
+
 /* One opening of a link; lives in the caller's arena. */
 struct opening {
     struct pay *pay;
     int64_t pay_no;
+    const char *client_ip;
     struct arena *arena;
     page_done done;
     void *arg;
     struct pay_page page;
+    bool left; /* the payer has chosen another way to pay since */
     struct prepay prepay;
     const char *merchant, *keep; /* for the record */
 };
@@ -31,21 +39,31 @@ static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct opening *opening = arg;
     enum rc rc = record_get(tx, opening->pay_no, opening->arena, &opening->page.record, err);
+    if (rc == RC_OK)
+        rc = cashier_left(tx, &opening->page.record, opening->arena, &opening->left, err);
     return rc ? rc : order_get(tx, opening->page.record.order_id, opening->arena, &opening->page.order, err);
 }
 
 /* Whether the link still leads to a payment; sets the page's kind when not. */
-static bool may_go_on(struct pay_page *page)
+static bool may_go_on(struct opening *opening)
 {
+    struct pay_page *page = &opening->page;
     bool paid = page->order.status == ORDER_PAID || page->order.status == ORDER_REFUNDED || page->record.status == PAYMENT_PAID ||
                 page->record.status == PAYMENT_REFUNDED;
     if (paid)
         page->kind = PAGE_PAID;
     else if (!record_may_be_paid(&page->order, &page->record, wall_ms()))
         page->kind = PAGE_REFUSED;
+    else if (opening->left)
+        page->kind = PAGE_CHOOSE_AGAIN;
     else
         return true;
     return false;
+}
+
+static bool is_web_address(const char *url)
+{
+    return url && (strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0);
 }
 
 static void show(struct opening *opening)
@@ -59,7 +77,7 @@ static void show(struct opening *opening)
         page->kind = PAGE_FORM;
         break;
     case PN_PREPAY_REDIRECT:
-        page->kind = PAGE_REDIRECT;
+        page->kind = is_web_address(page->url) ? PAGE_REDIRECT : PAGE_REFUSED;
         break;
     case PN_PREPAY_CODE_URL:
         page->kind = PAGE_CODE;
@@ -79,7 +97,9 @@ static enum rc shown_tx(struct tx *tx, void *arg, struct error *err)
     enum rc rc = order_lock(tx, opening->page.order.order_id, opening->arena, &opening->page.order, err);
     if (rc == RC_OK)
         rc = record_get(tx, opening->pay_no, opening->arena, &opening->page.record, err);
-    if (rc || !may_go_on(&opening->page) || opening->page.record.prepay)
+    if (rc == RC_OK)
+        rc = cashier_left(tx, &opening->page.record, opening->arena, &opening->left, err);
+    if (rc || !may_go_on(opening) || (opening->page.record.prepay && opening->prepay.kind != PN_PREPAY_REDIRECT))
         return rc;
     return record_set_prepay(tx, opening->pay_no, opening->merchant, opening->keep, err);
 }
@@ -105,14 +125,48 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
     merchant_write(&merchant, &result->merchant);
     opening->merchant = arena_strdup(opening->arena, buf_text(&merchant));
     buf_free(&merchant);
-    opening->keep = called ? prepay_write(result, opening->arena) : prepay_shown;
+    opening->keep = called ? prepay_write(result, wall_ms(), opening->arena) : prepay_shown;
     rc = store_write(opening->pay->store, LANE_WORK, shown_tx, opening, &err);
     if (rc)
         opening_end(opening, rc, &err);
-    else if (may_go_on(&opening->page))
+    else if (may_go_on(opening))
         show(opening);
     else
         opening_end(opening, RC_OK, NULL);
+}
+
+/* What was kept can be shown as it is. */
+static bool is_fresh(const struct prepay *prepay)
+{
+    return prepay->url && (prepay->kind != PN_PREPAY_REDIRECT || wall_ms() - prepay->made_at < REDIRECT_LIFE_MS);
+}
+
+/* The cashier made it with the address of whoever chose, and somebody at another one opens it. */
+static bool is_elsewhere(const struct opening *opening)
+{
+    struct prepay params = { 0 };
+    const struct pay_record *record = &opening->page.record;
+    if (!cashier_made(record) || !record->params || prepay_read(record->params, opening->arena, &params, NULL) != RC_OK)
+        return false;
+    for (size_t i = 0; i < params.field_count; i++)
+        if (strcmp(params.fields[i].name, "client_ip") == 0)
+            return strcmp(params.fields[i].value, opening->client_ip) != 0;
+    return false;
+}
+
+/* The parts of the page that do not depend on what the provider says. */
+static enum rc fill_page(struct opening *opening, const char *signature, struct error *err)
+{
+    struct pay_page *page = &opening->page;
+    page->status_url = arena_printf(opening->arena, "%" PRId64 "/status?k=%s", opening->pay_no, signature);
+    if (cashier_made(&page->record)) {
+        const char *path = cashier_path(opening->pay, page->order.order_id, opening->arena);
+        if (path && opening->left)
+            page->cashier_url = arena_printf(opening->arena, "../%s&pay=%" PRId64, path, opening->pay_no);
+        else if (path)
+            page->cashier_url = arena_printf(opening->arena, "../%s", path);
+    }
+    return page->record.prepay ? prepay_read(page->record.prepay, opening->arena, &opening->prepay, err) : RC_OK;
 }
 
 void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const char *client_ip, struct arena *arena,
@@ -129,14 +183,18 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
         done(arg, rc, NULL, &err);
         return;
     }
-    *opening = (struct opening){ .pay = pay, .pay_no = pay_no, .arena = arena, .done = done, .arg = arg };
+    *opening = (struct opening){
+        .pay = pay, .pay_no = pay_no, .client_ip = client_ip ? client_ip : "", .arena = arena, .done = done, .arg = arg,
+    };
     rc = store_read(pay->store, load_tx, opening, &err);
-    opening->page.status_url = arena_printf(arena, "%" PRId64 "/status?k=%s", pay_no, signature);
-    if (rc == RC_OK && opening->page.record.prepay)
-        rc = prepay_read(opening->page.record.prepay, arena, &opening->prepay, &err);
-    if (rc || !may_go_on(&opening->page))
+    if (rc == RC_OK)
+        rc = fill_page(opening, signature, &err);
+    if (rc == RC_OK && may_go_on(opening) && is_elsewhere(opening)) {
+        opening->page.kind = PAGE_CHOOSE_AGAIN;
+        opening_end(opening, RC_OK, NULL);
+    } else if (rc || !may_go_on(opening))
         opening_end(opening, rc, &err);
-    else if (opening->prepay.url)
+    else if (is_fresh(&opening->prepay))
         show(opening);
     else
         provider_call(pay, &(struct provider_ask){ .order = &opening->page.order, .record = &opening->page.record,

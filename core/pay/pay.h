@@ -83,6 +83,7 @@ struct payment_request {
     const char *idempotency_key; /* NULL: always a new attempt */
     const struct param { const char *name, *value; } *params; /* openid, client_ip, …: checked against the product's table */
     size_t param_count;
+    bool by_cashier; /* the key is the cashier's own, and what it made before is left (cashier.h) */
 };
 
 struct payment_view {
@@ -100,8 +101,9 @@ struct payment_view {
 
 typedef void (*payment_done)(void *arg, enum rc rc, const struct payment_view *view, const struct error *err);
 
-/* RC_CONFLICT when the order is paid, closing, closed or expired; RC_DECLINED when the provider refuses (the record is
- * closed); an UNKNOWN prepay is RC_OK with view->unknown. */
+/* RC_CONFLICT when the order is paid, closing, closed or expired; RC_DECLINED when the provider refuses, or what the
+ * channel gives as its reason when it does (the record is closed, and the view shows it); an UNKNOWN prepay is RC_OK with
+ * view->unknown. Any other failure has no view. */
 void pay_payment_create(struct pay *pay, const struct caller *caller, const struct payment_request *request, struct arena *arena,
                         payment_done done, void *arg);
 /* refresh: the provider is asked first, and what it says is settled. */
@@ -155,11 +157,12 @@ enum rc pay_refund_list(struct pay *pay, const struct caller *caller, struct ref
 struct pay_page {
     struct pay_record record;
     struct order order;
-    enum { PAGE_FORM, PAGE_REDIRECT, PAGE_CODE, PAGE_PAID, PAGE_REFUSED, PAGE_TRY_AGAIN } kind;
+    enum { PAGE_FORM, PAGE_REDIRECT, PAGE_CODE, PAGE_PAID, PAGE_REFUSED, PAGE_TRY_AGAIN, PAGE_CHOOSE_AGAIN } kind;
     const char *url; /* form action, redirect target, or the code to draw */
     const struct param *fields;
     size_t field_count;
     const char *status_url; /* of the status poll, relative to the page: public_url may have a path */
+    const char *cashier_url; /* relative likewise, when the cashier made this payment; NULL: it did not */
 };
 typedef void (*page_done)(void *arg, enum rc rc, const struct pay_page *page, const struct error *err);
 void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const char *client_ip, struct arena *arena,
@@ -191,6 +194,7 @@ struct pay_return {
     enum return_state state;
     const char *shop_url;               /* the way back to the shop; NULL: it left none */
     const char *pay_path, *status_path; /* relative to public_url */
+    const char *cashier_path;           /* likewise, when the payment was chosen there and is shown there; NULL: it was not */
 };
 
 /* link: what stands behind /return/{channel}/; RC_NOT_FOUND when it is none of ours. While the payment is not known as

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/ids.h"
 #include "base/text.h"
 #include "pay/internal.h"
@@ -21,17 +22,20 @@ struct creation {
     payment_done done;
     void *arg;
     struct payment_view view;
+    const char *key;
+    bool left_others; /* attempts that the payer has left are to be closed */
     bool resumed;  /* the same key has been here before */
     bool resolved; /* and has its result already */
     /* what PREPAY said, for the second transaction */
     const char *merchant, *prepay;
     bool declined, overtaken;
+    bool left; /* the payer has chosen again while the provider was asked */
     struct error answer;
 };
 
 static void creation_end(struct creation *creation, enum rc rc, const struct error *err)
 {
-    creation->done(creation->arg, rc, rc == RC_OK ? &creation->view : NULL, err);
+    creation->done(creation->arg, rc, rc == RC_OK || creation->declined ? &creation->view : NULL, err);
 }
 
 static enum rc check_order(const struct creation *creation, const struct order *order, int64_t now, struct error *err)
@@ -88,7 +92,7 @@ static enum rc collect_params(struct creation *creation, const char **ret_json, 
         *ret_json = NULL;
         return RC_OK;
     }
-    *ret_json = prepay_write(&kept, creation->arena);
+    *ret_json = prepay_write(&kept, 0, creation->arena);
     return *ret_json ? RC_OK : error_set(err, RC_NOMEM, "out of memory");
 }
 
@@ -106,7 +110,7 @@ static enum rc insert_record(struct creation *creation, struct tx *tx, struct er
     creation->view.record = (struct pay_record){
         .pay_no = pay_no, .order_id = order->order_id, .app = order->app, .channel = request->channel,
         .product = creation->product->name, .amount_minor = order->amount_minor, .currency = order->currency,
-        .status = PAYMENT_UNPAID, .idempotency_key = request->idempotency_key, .params = params,
+        .status = PAYMENT_UNPAID, .idempotency_key = creation->key, .params = params,
         .expires_at = order->expires_at,
     };
     return record_insert(tx, &creation->view.record, err);
@@ -125,12 +129,16 @@ static enum rc intend_tx(struct tx *tx, void *arg, struct error *err)
         rc = tx_now(tx, &now, err);
     if (rc == RC_OK)
         rc = check_order(creation, &view->order, now, err);
+    creation->key = request->idempotency_key;
+    if (rc == RC_OK && request->by_cashier)
+        rc = cashier_pick(tx, request->order_id, request->channel, creation->product->name, creation->arena, &creation->key,
+                          &creation->left_others, err);
     if (rc)
         return rc;
 
     rc = RC_NOT_FOUND;
-    if (request->idempotency_key)
-        rc = record_find_key(tx, request->order_id, request->idempotency_key, creation->arena, &view->record, err);
+    if (creation->key)
+        rc = record_find_key(tx, request->order_id, creation->key, creation->arena, &view->record, err);
     creation->resumed = rc == RC_OK;
     creation->resolved = rc == RC_OK && view->record.merchant;
     if (rc == RC_OK && (strcmp(view->record.channel, request->channel) != 0 ||
@@ -167,7 +175,9 @@ static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
         rc = RC_OK;
     /* The order was closed while the provider was asked: what it made must go. */
     creation->overtaken = !creation->declined && order.status != ORDER_UNPAID;
-    if (rc == RC_OK && creation->overtaken)
+    if (rc == RC_OK && !creation->declined)
+        rc = cashier_left(tx, &creation->view.record, creation->arena, &creation->left, err);
+    if (rc == RC_OK && (creation->overtaken || creation->left))
         rc = close_soon(tx, &creation->view.record, err);
     if (rc == RC_OK)
         rc = record_get(tx, creation->view.record.pay_no, creation->arena, &creation->view.record, err);
@@ -205,10 +215,10 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
         buf_free(&merchant);
         /* What took no call can be made again at any time, and fresher; but an app gets it now, with this answer. */
         bool handed_out = called || result->prepay_kind == PN_PREPAY_APP_PARAMS;
-        creation->prepay = handed_out ? prepay_write(result, creation->arena) : NULL;
+        creation->prepay = handed_out ? prepay_write(result, wall_ms(), creation->arena) : NULL;
     }
     enum rc stored = store_write(creation->pay->store, LANE_WORK, prepared_tx, creation, &err);
-    if (stored == RC_OK && (creation->overtaken || (creation->declined && creation->resumed)))
+    if (stored == RC_OK && (creation->overtaken || creation->left || (creation->declined && creation->resumed)))
         follow_up_wake(creation->pay->follow_up);
     if (stored == RC_OK && creation->overtaken)
         stored = error_set(&err, RC_CONFLICT, "the order was paid or closed meanwhile");
@@ -226,6 +236,8 @@ static enum rc check_request(struct pay *pay, struct creation *creation, struct 
     const struct config_channel *channel = request->channel ? config_channel_find(pay->config, request->channel) : NULL;
     if (!request->channel)
         return error_field(err, RC_BAD_INPUT, "channel", "is required");
+    if (request->idempotency_key && strncmp(request->idempotency_key, CASHIER_KEY_PREFIX, strlen(CASHIER_KEY_PREFIX)) == 0)
+        return error_field(err, RC_BAD_INPUT, "idempotency_key", "must not begin with \"" CASHIER_KEY_PREFIX "\"");
     if (!channel || !config_app_may_use(creation->caller->app, request->channel))
         return error_field(err, RC_BAD_INPUT, "channel", "no channel \"%s\" for this app", request->channel);
     creation->product = request->product ? channel_product(channel->channel, request->product)
@@ -249,6 +261,8 @@ void pay_payment_create(struct pay *pay, const struct caller *caller, const stru
     enum rc rc = check_request(pay, creation, &err);
     if (rc == RC_OK)
         rc = store_write(pay->store, LANE_WORK, intend_tx, creation, &err);
+    if (rc == RC_OK && creation->left_others)
+        follow_up_wake(pay->follow_up);
     if (rc)
         creation_end(creation, rc, &err);
     else if (creation->resolved)

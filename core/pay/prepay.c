@@ -1,7 +1,8 @@
 /*
  * How a PREPAY result is kept in pay_records.prepay, and payer parameters in pay_records.params: a small JSON object
- * {"kind": 3, "url": "…", "fields": [["name", "value"], …]}. Workers only.
+ * {"kind": 3, "url": "…", "fields": [["name", "value"], …]}; redirects say when they were made. Workers only.
  */
+#include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -27,14 +28,16 @@ enum rc prepay_from_result(const struct pn_result *result, struct arena *arena, 
         if (!fields[i].name || !fields[i].value)
             return error_set(err, RC_NOMEM, "out of memory");
     }
-    *ret = (struct prepay){ (enum pn_prepay_kind)result->prepay_kind, text_of(&result->url, arena), fields, count };
+    *ret = (struct prepay){ (enum pn_prepay_kind)result->prepay_kind, text_of(&result->url, arena), fields, count, 0 };
     return RC_OK;
 }
 
-const char *prepay_write(const struct pn_result *result, struct arena *arena)
+const char *prepay_write(const struct pn_result *result, int64_t made_at, struct arena *arena)
 {
     struct buf buf = { 0 };
     buf_addf(&buf, "{\"kind\":%u", result->prepay_kind);
+    if (made_at > 0 && result->prepay_kind == PN_PREPAY_REDIRECT)
+        buf_addf(&buf, ",\"made_at\":%" PRId64, made_at);
     if (result->url.len) {
         buf_adds(&buf, ",\"url\":");
         buf_add_jsonn(&buf, result->url.data, result->url.len);
@@ -85,6 +88,7 @@ enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, s
     struct prepay prepay = {
         .kind = (enum pn_prepay_kind)json_integer_value(json_object_get(root, "kind")),
         .url = arena_strdup(arena, json_string_value(json_object_get(root, "url"))),
+        .made_at = json_integer_value(json_object_get(root, "made_at")),
     };
     enum rc rc = read_fields(json_object_get(root, "fields"), arena, &prepay, err);
     json_decref(root);

@@ -195,7 +195,8 @@ static void go_on(struct call *call, int plugin_rc, const struct pn_step *step)
     }
 }
 
-/* The stored payer parameters, and the payer's address as we saw it. */
+/* The stored payer parameters, and the payer's address as we saw it, unless one was given when the payment was made: a
+ * provider refuses to hear the same payment again with anything changed. */
 static struct pn_kv_list params_of(const struct pay_record *record, const char *client_ip, struct arena *arena)
 {
     struct prepay params = { 0 };
@@ -205,9 +206,11 @@ static struct pn_kv_list params_of(const struct pay_record *record, const char *
     struct pn_kv *items = arena_alloc(arena, (params.field_count + 1) * sizeof *items);
     if (!items)
         return (struct pn_kv_list){ 0 };
-    for (size_t i = 0; i < params.field_count; i++)
-        if (!client_ip || strcmp(params.fields[i].name, "client_ip") != 0)
-            items[count++] = (struct pn_kv){ str(params.fields[i].name), str(params.fields[i].value) };
+    for (size_t i = 0; i < params.field_count; i++) {
+        items[count++] = (struct pn_kv){ str(params.fields[i].name), str(params.fields[i].value) };
+        if (strcmp(params.fields[i].name, "client_ip") == 0)
+            client_ip = NULL;
+    }
     if (client_ip)
         items[count++] = (struct pn_kv){ str("client_ip"), str(client_ip) };
     return (struct pn_kv_list){ items, count };

@@ -79,6 +79,10 @@ enum rc pay_return_open(struct pay *pay, const char *link, struct arena *arena, 
     shown.shop_url = shop_url(&shown, arena);
     shown.pay_path = arena_printf(arena, "pay/%" PRId64 "?k=%s", reading.pay_no, signature);
     shown.status_path = arena_printf(arena, "pay/%" PRId64 "/status?k=%s", reading.pay_no, signature);
+    if (cashier_made(&shown.record)) {
+        const char *path = cashier_path(pay, shown.order.order_id, arena);
+        shown.cashier_path = path ? arena_printf(arena, "%s&pay=%" PRId64, path, reading.pay_no) : NULL;
+    }
     if (shown.record.status == PAYMENT_UNPAID || shown.record.status == PAYMENT_CLOSED)
         pay_hint(pay, shown.record.channel, id_format(reading.pay_no, digits), NULL, HINT_RETURN, NULL, NULL);
     *ret = shown;

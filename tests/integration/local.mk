@@ -4,6 +4,7 @@ integration_tests = \
 	tests/integration/test_alipay.py \
 	tests/integration/test_api.py \
 	tests/integration/test_bad_input.py \
+	tests/integration/test_cashier.py \
 	tests/integration/test_config.py \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery_faults.py \

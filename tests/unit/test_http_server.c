@@ -17,6 +17,7 @@
 #include <openssl/sha.h>
 
 #include "http/engine.h"
+#include "pay/cashier.h"
 #include "plugin/registry.h"
 #include "unit/raw_http.h"
 
@@ -307,6 +308,32 @@ size_t pay_channel_status(struct pay *pay, struct channel_status *ret, size_t ma
     (void) pay, (void) max;
     ret[0] = (struct channel_status){ .name = "fake", .state = CHANNEL_HELD_BACK, .reason = "no answer" };
     return 1;
+}
+
+enum rc pay_cashier_load(struct pay *pay, int64_t order_id, const char *signature, int64_t pay_no, const char *client_ip,
+                         struct arena *arena, struct cashier_page *ret_page, struct error *err)
+{
+    (void) pay, (void) order_id, (void) signature, (void) pay_no, (void) client_ip, (void) arena, (void) ret_page;
+    return error_set(err, RC_UNAVAILABLE, "the store is at secret.example");
+}
+
+void pay_cashier_choose(struct pay *pay, int64_t order_id, const char *signature, const char *channel, const char *product,
+                        const char *client_ip, struct arena *arena, payment_done done, void *arg)
+{
+    (void) pay, (void) order_id, (void) signature, (void) channel, (void) product, (void) client_ip, (void) arena, (void) done;
+    (void) arg;
+}
+
+const char *pay_cashier_link(struct pay *pay, int64_t order_id, struct arena *arena)
+{
+    (void) pay, (void) order_id;
+    return arena_strdup(arena, "https://pay.example.com/cashier/42?k=1");
+}
+
+const char *cashier_state_name(enum cashier_state state)
+{
+    (void) state;
+    return "choice";
 }
 
 enum rc store_ping(struct store *store, struct error *err)

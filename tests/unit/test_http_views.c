@@ -42,11 +42,11 @@ static void order_shows_texts_and_leaves_out_what_is_absent(void **state)
                                  .paid_at = 1716182061000,
                                  .paid_pay_no = 17 };
     assert_json(
-        view_order(&order),
+        view_order(&order, "https://p/cashier/9?k=1"),
         "{\"order_id\":\"9223372036854775807\",\"out_business_id\":\"b\\\"1\",\"app\":\"learning\",\"status\":\"paid\","
         "\"status_code\":\"600002\",\"amount\":\"88.80\",\"refunded_amount\":\"0.00\",\"currency\":\"CNY\",\"name\":\"课程\","
         "\"attach\":{\"a\":[1.10]},\"created_at\":\"2024-05-20T05:14:20.123Z\",\"expires_at\":\"2024-05-20T05:44:20Z\","
-        "\"paid_at\":\"2024-05-20T05:14:21Z\",\"paid_pay_no\":\"17\"}");
+        "\"paid_at\":\"2024-05-20T05:14:21Z\",\"paid_pay_no\":\"17\",\"cashier_url\":\"https://p/cashier/9?k=1\"}");
 }
 
 static void stored_json_is_shown_as_it_is(void **state)
