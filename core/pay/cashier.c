@@ -216,9 +216,10 @@ static enum cashier_state state_of(const struct load *load, const struct pay_rec
         return CASHIER_EXPIRED;
     if (!shown)
         return CASHIER_CHOICE;
+    bool last = last_choice(load->records, load->count)->pay_no == shown->pay_no;
     if (shown->status == PAYMENT_CLOSED)
-        return shown->merchant ? CASHIER_ENDED : CASHIER_DECLINED;
-    if (last_choice(load->records, load->count)->pay_no != shown->pay_no)
+        return last && !shown->merchant ? CASHIER_DECLINED : CASHIER_ENDED;
+    if (!last)
         return CASHIER_LEFT;
     return shown->merchant ? CASHIER_OPEN : CASHIER_UNANSWERED;
 }
