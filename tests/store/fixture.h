@@ -56,8 +56,8 @@ size_t complete_one(int64_t event_id, const char *sink, int64_t claim, enum outb
 int64_t depth(const char *sink, bool due);
 
 extern const struct CMUnitTest order_tests[], record_tests[], settle_tests[], outbox_tests[], chain_tests[], lease_tests[], tx_tests[],
-    schedule_tests[], life_tests[], file_tests[], pg_tests[];
+    refund_tests[], refund_sum_tests[], schedule_tests[], life_tests[], file_tests[], pg_tests[];
 extern const size_t order_test_count, record_test_count, settle_test_count, outbox_test_count, chain_test_count, lease_test_count, tx_test_count,
-    schedule_test_count, life_test_count, file_test_count, pg_test_count;
+    refund_test_count, refund_sum_test_count, schedule_test_count, life_test_count, file_test_count, pg_test_count;
 
 #endif

@@ -56,11 +56,13 @@ int main(void)
     }
     log_setup(LOG_LOGFMT, LOG_LEVEL_ERROR);
     bool postgres = strncmp(test_url(), "sqlite:", 7) != 0;
-    struct CMUnitTest tests[128];
+    struct CMUnitTest tests[256];
     size_t count = 0;
     count = add(tests, count, order_tests, order_test_count);
     count = add(tests, count, record_tests, record_test_count);
     count = add(tests, count, settle_tests, settle_test_count);
+    count = add(tests, count, refund_tests, refund_test_count);
+    count = add(tests, count, refund_sum_tests, refund_sum_test_count);
     count = add(tests, count, outbox_tests, outbox_test_count);
     count = add(tests, count, chain_tests, chain_test_count);
     count = add(tests, count, schedule_tests, schedule_test_count);
