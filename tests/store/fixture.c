@@ -122,6 +122,15 @@ void read_ok(tx_fn fn, void *arg)
         fail_msg("%s", err.text);
 }
 
+TX(now_tx, int64_t, return tx_now(tx, a, err);)
+
+int64_t db_now(void)
+{
+    int64_t ms;
+    read_ok(now_tx, &ms);
+    return ms;
+}
+
 TX(insert_order, struct order, return order_insert(tx, a, 60000, NULL, 0, err);)
 
 struct order make_order(const char *app)

@@ -23,6 +23,7 @@ const char *test_url(void);
 const char *test_pg_dir(void); /* of the private server, for postgres.py; NULL on SQLite */
 bool on_postgres(void);
 int64_t new_id(void);
+int64_t db_now(void); /* the database's clock */
 const char *new_name(const char *prefix); /* in the arena */
 struct store *open_again(const struct store_options *options); /* another store_open on the same books; PostgreSQL only */
 void postgres_py(const char *verb);            /* freeze, thaw, kill, start … of tests/integration/postgres.py */
@@ -56,8 +57,9 @@ size_t complete_one(int64_t event_id, const char *sink, int64_t claim, enum outb
 int64_t depth(const char *sink, bool due);
 
 extern const struct CMUnitTest order_tests[], record_tests[], settle_tests[], outbox_tests[], chain_tests[], lease_tests[], tx_tests[],
-    refund_tests[], refund_sum_tests[], schedule_tests[], life_tests[], file_tests[], pg_tests[];
+    refund_tests[], refund_sum_tests[], schedule_tests[], upkeep_tests[], life_tests[], file_tests[], pg_tests[];
 extern const size_t order_test_count, record_test_count, settle_test_count, outbox_test_count, chain_test_count, lease_test_count, tx_test_count,
-    refund_test_count, refund_sum_test_count, schedule_test_count, life_test_count, file_test_count, pg_test_count;
+    refund_test_count, refund_sum_test_count, schedule_test_count, upkeep_test_count,
+    life_test_count, file_test_count, pg_test_count;
 
 #endif

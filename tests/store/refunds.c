@@ -26,14 +26,6 @@ TX(again_tx, int64_t, return refund_set_again(tx, *a, err);)
 TX(doubt_tx, struct call, return refund_set_doubt(tx, a->number, a->doubt, err);)
 TX(store_writes, struct settle_writes, return settle_store(tx, a, err);)
 TX(close_record, int64_t, return record_set_closed(tx, *a, err);)
-TX(now_tx, int64_t, return tx_now(tx, a, err);)
-
-static int64_t now(void)
-{
-    int64_t ms;
-    read_ok(now_tx, &ms);
-    return ms;
-}
 
 static struct pay_record make_paid(void)
 {
@@ -85,9 +77,9 @@ static void refund_is_read_as_it_was_written(void **state)
     struct refund refund = new_refund(&record, REFUND_CREATED);
     refund.out_refund_id = new_name("refund"), refund.cause = "late", refund.reason = "退课 \"now\"", refund.doubt = true;
     refund.provider_no = "P1", refund.code = "C1", refund.message = "wait";
-    int64_t before = now();
+    int64_t before = db_now();
     write_ok(insert_tx, &refund);
-    assert_true(refund.created_at >= before && refund.created_at <= now());
+    assert_true(refund.created_at >= before && refund.created_at <= db_now());
     struct refund read = get_refund(refund.refund_no);
     assert_int_equal(read.refund_no, refund.refund_no);
     assert_int_equal(read.pay_no, record.pay_no);
@@ -324,13 +316,13 @@ static void end_is_timed_once_and_what_was_said_stays(void **state)
     int64_t refund_no = make_refund(&record, REFUND_CREATED).refund_no;
     assert_int_equal(change(refund_no, REFUND_CREATED, REFUND_PROCESSING, "WAIT", "soon"), RC_OK);
     assert_int_equal(get_refund(refund_no).finished_at, 0);
-    int64_t before = now();
+    int64_t before = db_now();
     assert_int_equal(change(refund_no, REFUND_PROCESSING, REFUND_FAILED, NULL, "too late"), RC_OK);
     struct refund failed = get_refund(refund_no);
-    assert_true(failed.finished_at >= before && failed.finished_at <= now());
+    assert_true(failed.finished_at >= before && failed.finished_at <= db_now());
     assert_string_equal(failed.code, "WAIT");
     assert_string_equal(failed.message, "too late");
-    while (now() == failed.finished_at)
+    while (db_now() == failed.finished_at)
         ; /* the next end would have another time */
     assert_int_equal(change(refund_no, REFUND_FAILED, REFUND_FAILED, "LATE", NULL), RC_OK);
     assert_int_equal(get_refund(refund_no).finished_at, failed.finished_at);
