@@ -60,7 +60,8 @@ static enum rc renew_tx(struct tx *tx, void *arg, struct error *err)
 static enum rc release_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct node *node = arg;
-    return node_release(tx, node->number, node->incarnation, err);
+    enum rc rc = schedule_release(tx, node->incarnation, err);
+    return rc == RC_OK ? node_release(tx, node->number, node->incarnation, err) : rc;
 }
 
 /* RETRY_MS or RENEW_MS until the next try, by how this one ended. */

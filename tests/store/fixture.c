@@ -98,6 +98,24 @@ const char *postgres_sql(const char *sql)
     return run_helper("psql", sql);
 }
 
+const char *side_url(void)
+{
+    if (!on_postgres())
+        return arena_printf(arena, "%s.side", test_url());
+    postgres_sql("DROP DATABASE IF EXISTS side");
+    postgres_sql("CREATE DATABASE side");
+    return arena_printf(arena, "postgresql://postgres@/side%s", strchr(test_url(), '?'));
+}
+
+void drop_side(void)
+{
+    if (on_postgres())
+        return;
+    static const char *const endings[] = { "", "-wal", "-shm", ".lock" };
+    for (size_t i = 0; i < 4; i++)
+        unlink(arena_printf(arena, "%s.side%s", test_url() + strlen("sqlite:"), endings[i]));
+}
+
 enum rc write_rc(tx_fn fn, void *arg)
 {
     return store_write(store, LANE_WORK, fn, arg, NULL);

@@ -26,6 +26,8 @@ int64_t new_id(void);
 int64_t db_now(void); /* the database's clock */
 const char *new_name(const char *prefix); /* in the arena */
 struct store *open_again(const struct store_options *options); /* another store_open on the same books; PostgreSQL only */
+const char *side_url(void);  /* of a database of the test's own beside the suite's, empty on PostgreSQL */
+void drop_side(void);        /* before and after, for SQLite */
 void postgres_py(const char *verb);            /* freeze, thaw, kill, start … of tests/integration/postgres.py */
 const char *postgres_sql(const char *sql);     /* through psql */
 
@@ -56,10 +58,10 @@ size_t claim_rows(const char *sink, size_t limit, int64_t claim, struct outbox_c
 size_t complete_one(int64_t event_id, const char *sink, int64_t claim, enum outbox_end end, int64_t retry_in_ms);
 int64_t depth(const char *sink, bool due);
 
-extern const struct CMUnitTest order_tests[], record_tests[], settle_tests[], outbox_tests[], chain_tests[], lease_tests[], tx_tests[],
-    refund_tests[], refund_sum_tests[], schedule_tests[], upkeep_tests[], life_tests[], file_tests[], pg_tests[];
-extern const size_t order_test_count, record_test_count, settle_test_count, outbox_test_count, chain_test_count, lease_test_count, tx_test_count,
-    refund_test_count, refund_sum_test_count, schedule_test_count, upkeep_test_count,
+extern const struct CMUnitTest order_tests[], record_tests[], settle_tests[], refund_tests[], refund_sum_tests[], outbox_tests[],
+    chain_tests[], schedule_tests[], upkeep_tests[], lease_tests[], takeover_tests[], tx_tests[], life_tests[], file_tests[], pg_tests[];
+extern const size_t order_test_count, record_test_count, settle_test_count, refund_test_count, refund_sum_test_count,
+    outbox_test_count, chain_test_count, schedule_test_count, upkeep_test_count, lease_test_count, takeover_test_count, tx_test_count,
     life_test_count, file_test_count, pg_test_count;
 
 #endif

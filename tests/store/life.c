@@ -28,25 +28,6 @@ static enum rc open_url(const char *url, struct error *err)
     return rc;
 }
 
-/* A database of the test's own beside the suite's: its URL. */
-static const char *side_url(void)
-{
-    if (!on_postgres())
-        return arena_printf(arena, "%s.side", test_url());
-    postgres_sql("DROP DATABASE IF EXISTS side");
-    postgres_sql("CREATE DATABASE side");
-    return arena_printf(arena, "postgresql://postgres@/side%s", strchr(test_url(), '?'));
-}
-
-static void drop_side(void)
-{
-    if (on_postgres())
-        return;
-    static const char *const endings[] = { "", "-wal", "-shm", ".lock" };
-    for (size_t i = 0; i < 4; i++)
-        unlink(arena_printf(arena, "%s.side%s", test_url() + strlen("sqlite:"), endings[i]));
-}
-
 static const struct sql count_versions = { .name = "test_versions", .text = "SELECT count(*) FROM schema_version" };
 static const struct sql from_the_future = { .name = "test_future", .text = "INSERT INTO schema_version (version, applied_at) "
                                             "VALUES (999, 0)", .pg = "INSERT INTO schema_version (version) VALUES (999)" };

@@ -118,6 +118,22 @@ static void only_an_unpaid_record_closes(void **state)
     assert_int_equal(get_order(order.order_id).status, ORDER_PAID);
 }
 
+TX(set_review, int64_t, return record_set_review(tx, *a, err);)
+
+static void people_are_called_once_for_a_record(void **state)
+{
+    (void)state;
+    struct order order = make_order("a");
+    struct pay_record record = make_record(&order), other = make_record(&order);
+    write_ok(set_review, &record.pay_no);
+    assert_true(get_record(record.pay_no).needs_review);
+    assert_false(get_record(other.pay_no).needs_review);
+    assert_int_equal(write_rc(set_review, &record.pay_no), RC_CONFLICT);
+    assert_int_equal(write_rc(set_review, &(int64_t){ new_id() }), RC_CONFLICT);
+    write_ok(set_closed, &record.pay_no);
+    assert_true(get_record(record.pay_no).needs_review);
+}
+
 struct list_call {
     struct record_filter filter;
     struct pay_record *records;
@@ -165,6 +181,7 @@ const struct CMUnitTest record_tests[] = {
     cmocka_unit_test(attempts_of_an_order_come_oldest_first),
     cmocka_unit_test(prepay_is_kept_while_unpaid),
     cmocka_unit_test(only_an_unpaid_record_closes),
+    cmocka_unit_test(people_are_called_once_for_a_record),
     cmocka_unit_test(lists_are_filtered_newest_first),
 };
 const size_t record_test_count = sizeof record_tests / sizeof record_tests[0];

@@ -68,6 +68,7 @@ int main(void)
     count = add(tests, count, schedule_tests, schedule_test_count);
     count = add(tests, count, upkeep_tests, upkeep_test_count);
     count = add(tests, count, lease_tests, lease_test_count);
+    count = add(tests, count, takeover_tests, takeover_test_count);
     count = add(tests, count, tx_tests, tx_test_count);
     count = add(tests, count, life_tests, life_test_count);
     if (postgres)

@@ -138,19 +138,19 @@ enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t 
     return rc;
 }
 
-/* On PostgreSQL the rows are locked in the order in which settlements lock theirs. */
+/* 0 is nobody's: those rows keep the time they are due, and are not in the index. On PostgreSQL the rows are locked in the
+ * order in which settlements lock theirs. */
 static const struct sql release = {
     .name = "schedule_release",
-    .text = "UPDATE query_schedule SET due_at = pn_now_ms(), claim = 0, version = version + 1 WHERE claim = $1",
-    .pg = "WITH held AS MATERIALIZED (SELECT subject FROM query_schedule WHERE claim = $1 ORDER BY subject FOR NO KEY UPDATE) "
+    .text = "UPDATE query_schedule SET due_at = pn_now_ms(), claim = 0, version = version + 1 WHERE claim = $1 AND claim <> 0",
+    .pg = "WITH held AS MATERIALIZED (SELECT subject FROM query_schedule WHERE claim = $1 AND claim <> 0 ORDER BY subject FOR NO KEY UPDATE) "
           "UPDATE query_schedule AS s SET due_at = pn_now_ms(), claim = 0, version = s.version + 1 "
           "FROM held WHERE s.subject = held.subject",
 };
 
 enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err)
 {
-    /* 0 is nobody's: those rows keep the time they are due. */
-    return claim == 0 ? RC_OK : tx_exec(tx, &release, VALUES(value_i64(claim)), NULL, err);
+    return tx_exec(tx, &release, VALUES(value_i64(claim)), NULL, err);
 }
 
 static const struct sql depths = {

@@ -170,6 +170,7 @@ CREATE TABLE query_schedule (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX query_schedule_due ON query_schedule (channel, due_at);
+CREATE INDEX query_schedule_claim ON query_schedule (claim) WHERE claim <> 0;
 
 CREATE TABLE channel_memory (
     channel text PRIMARY KEY,

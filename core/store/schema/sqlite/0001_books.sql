@@ -162,6 +162,7 @@ CREATE TABLE query_schedule (
     due_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX query_schedule_due ON query_schedule (channel, due_at);
+CREATE INDEX query_schedule_claim ON query_schedule (claim) WHERE claim <> 0;
 
 CREATE TABLE channel_memory (
     channel TEXT PRIMARY KEY,
