@@ -310,6 +310,31 @@ size_t pay_channel_status(struct pay *pay, struct channel_status *ret, size_t ma
     return 1;
 }
 
+void pay_refund_create(struct pay *pay, const struct caller *caller, const struct refund_request *request, struct arena *arena,
+                       refund_done done, void *arg)
+{
+    (void) pay, (void) caller, (void) request, (void) arena, (void) done, (void) arg;
+}
+
+void pay_refund_retry(struct pay *pay, const struct caller *caller, int64_t refund_no, struct arena *arena, refund_done done,
+                      void *arg)
+{
+    (void) pay, (void) caller, (void) refund_no, (void) arena, (void) done, (void) arg;
+}
+
+void pay_refund_get(struct pay *pay, const struct caller *caller, int64_t refund_no, bool refresh, struct arena *arena,
+                    refund_done done, void *arg)
+{
+    (void) pay, (void) caller, (void) refund_no, (void) refresh, (void) arena, (void) done, (void) arg;
+}
+
+enum rc pay_refund_list(struct pay *pay, const struct caller *caller, struct refund_filter *filter, struct arena *arena,
+                        struct refund **ret, size_t *ret_count, struct error *err)
+{
+    (void) pay, (void) caller, (void) filter, (void) arena, (void) ret, (void) ret_count;
+    return error_set(err, RC_INTERNAL, "a secret detail");
+}
+
 enum rc pay_cashier_load(struct pay *pay, int64_t order_id, const char *signature, int64_t pay_no, const char *client_ip,
                          struct arena *arena, struct cashier_page *ret_page, struct error *err)
 {
