@@ -147,6 +147,22 @@ static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome
     hint_end(arg, answered, answered ? "answered" : "unanswered");
 }
 
+static void ask_about_payment(struct hint *hint)
+{
+    provider_inquire(hint->pay, &(struct provider_ask){ .order = &hint->order, .record = &hint->record, .background = true },
+                     hint->arena, inquired, hint);
+}
+
+/* A refund that is not in our books was made in the provider's console: its payment tells. */
+static void refund_known(void *arg, bool learned)
+{
+    struct hint *hint = arg;
+    if (learned)
+        hint_end(hint, true, "answered");
+    else
+        ask_about_payment(hint);
+}
+
 static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct hint *hint = arg;
@@ -165,9 +181,10 @@ static void look_into(void *arg)
         hint_end(hint, false, "no_such_payment");
     else if (rc)
         hint_end(hint, false, "unanswered");
+    else if (hint->refund_no)
+        refund_inquire(hint->pay, hint->refund_no, true, hint->arena, refund_known, hint);
     else
-        provider_inquire(hint->pay, &(struct provider_ask){ .order = &hint->order, .record = &hint->record, .background = true },
-                         hint->arena, inquired, hint);
+        ask_about_payment(hint);
 }
 
 /* ---- hints come in */
@@ -216,7 +233,7 @@ void pay_hint(struct pay *pay, const char *channel_name, const char *pay_no, con
     if (channel && id_parse(pay_no, &wanted.pay_no) && (waiter || !done)) {
         wanted.channel = channel->name;
         if (!refund_no || !id_parse(refund_no, &wanted.refund_no))
-            wanted.refund_no = 0; /* not ours: made in the provider's console */
+            wanted.refund_no = 0; /* no number of ours */
         pthread_mutex_lock(&pay->hints->lock);
         outcome = enter(pay, &wanted, (size_t)(channel - pay->config->channels) * SOURCES + (size_t)source, waiter, &begun);
         pthread_mutex_unlock(&pay->hints->lock);

@@ -121,3 +121,32 @@ def test_a_browser_that_comes_back_from_mweb(server, sandbox, books):
     page = sandbox.session.get(redirect, timeout=30)
     assert page.status_code == 200 and "course h-3" in page.text
     wait_for(lambda: books.record(made["pay_no"])["status"] == RECORD_PAID, 20 * SLOWNESS, "the provider to be asked")
+
+
+def refunding(server, sandbox, payment):
+    """A refund of a paid payment that the provider has accepted and not finished."""
+    sandbox.pay(payment["pay_no"])
+    sandbox.wait_accepted(payment["pay_no"])
+    sandbox.wechat_set(refund_outcome="processing")
+    made = server.ok("POST", f"/v1/payments/{payment['pay_no']}/refunds", {"out_refund_id": "r-1", "amount": "10.00"})
+    assert made["status"] == "processing"
+    return made
+
+
+def refund_status(server, refund):
+    return server.ok("GET", f"/v1/refunds/{refund['refund_no']}")["status"]
+
+
+def test_a_refund_notice_brings_the_refunds_end(server, sandbox, payment):
+    refund = refunding(server, sandbox, payment)
+    sandbox.act_refund(refund["refund_no"], "succeed")
+    sandbox.wait_accepted(payment["pay_no"], 2)
+    assert refund_status(server, refund) == "succeeded"
+
+
+def test_a_refund_notice_that_is_not_true_ends_no_refund(server, sandbox, payment, refund_notice):
+    refund = refunding(server, sandbox, payment)
+    claim = refund_notice(payment["pay_no"], out_refund_no=refund["refund_no"], refund_fee="1000", refund_status="SUCCESS")
+    assert send(server, claim)  # the provider has answered: it is processing
+    assert refund_status(server, refund) == "processing"
+    assert server.metrics()['paynotify_hints_total{channel="wechat",outcome="answered"}'] == 1
