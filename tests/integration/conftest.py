@@ -16,7 +16,7 @@ import pytest
 import books as books_module
 import messages as messages_module
 from browser import PayForm
-from paynotifyd import BUILD, SLOWNESS, Paynotifyd
+from paynotifyd import BUILD, SLOWNESS, Paynotifyd, wechat_settings
 from postgres import Postgres
 from rabbitmq import RabbitMQ
 from sandbox import Sandbox
@@ -151,6 +151,13 @@ def make_server(store, directory, clean_broker, sandbox, request):
 @pytest.fixture
 def server(make_server):
     return make_server().start()
+
+
+@pytest.fixture
+def wechat_server(make_server, sandbox, request):
+    """With a second channel, wechat. Another sign_type than the plugin's default comes by indirect parametrisation."""
+    sign_type = getattr(request, "param", "HMAC-SHA256")
+    return make_server({"channel wechat": wechat_settings(sandbox, sign_type=sign_type)}).start()
 
 
 @pytest.fixture

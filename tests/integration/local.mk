@@ -22,6 +22,7 @@ integration_tests = \
 	tests/integration/test_sink_rabbitmq.py \
 	tests/integration/test_slow_provider.py \
 	tests/integration/test_two_servers.py \
+	tests/integration/test_wechat_path.py \
 	tests/integration/test_wechat_sandbox.py
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
@@ -36,6 +37,7 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/sandbox.py \
 	tests/integration/schema.py \
 	tests/integration/tap.py \
+	tests/integration/told.py \
 	tests/integration/waiting.py \
 	tests/integration/wechat.py
 

@@ -51,10 +51,20 @@ def plugin_directory(inside):
     return folder
 
 
+def _section(plugin, conf):
+    lines = (line.partition("=") for line in conf.splitlines() if "=" in line and line[0] != ";")
+    return {"plugin": plugin, **{name.strip(): value.strip() for name, _, value in lines}}
+
+
 def channel_settings(sandbox):
-    """The section of a channel whose provider is the sandbox."""
-    lines = (line.partition("=") for line in sandbox.merchant_conf().splitlines() if "=" in line and line[0] != ";")
-    return {"plugin": "alipay", **{name.strip(): value.strip() for name, _, value in lines}}
+    """The section of a channel that is Alipay in the sandbox."""
+    return _section("alipay", sandbox.merchant_conf())
+
+
+def wechat_settings(sandbox, **more):
+    """The section of a channel that is WeChat Pay in the sandbox: make_server({"channel wechat": wechat_settings(sandbox)}).
+    A sandbox with wechat_tls also wants {"server": {"ca_file": sandbox.path("wechat-ca.pem")}}."""
+    return {**_section("wechat", sandbox.wechat_conf()), **more}
 
 
 class Paynotifyd:
