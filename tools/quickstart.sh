@@ -203,7 +203,7 @@ start_sandbox() {
         until_true 20 paynotify-sandbox test -s "$run/sandbox-ready"
     fi
     sandbox=http://127.0.0.1:$(cat "$run/sandbox-ready")
-    ok "sandbox: plays Alipay at $sandbox"
+    ok "sandbox: plays Alipay and WeChat Pay at $sandbox"
 }
 
 write_config() {
@@ -229,6 +229,10 @@ key_sha256 = $(tr -d '\n' <"$run/api.key" | sha256sum | cut -d' ' -f1)
 [channel alipay]
 plugin = alipay
 $(grep -v '^;' "$run/sandbox/merchant.conf")
+
+[channel wechat]
+plugin = wechat
+$(grep -v '^;' "$run/sandbox/wechat-merchant.conf")
 
 [sink learning-centre]
 plugin = sink-rabbitmq
@@ -297,7 +301,7 @@ show_where() {
   Pay one yourself   $link
   API                $api/v1/orders   (key: quickstart-run/api.key)
   Health, metrics    $api/readyz   $api/metrics
-  What Alipay knows  $sandbox/control/trades
+  The providers      $sandbox/ (Alipay)   $sandbox/wechat (WeChat Pay)   $sandbox/control/trades
   RabbitMQ           $amqp   ($python examples/consumer.py --url $amqp)
   Configuration      quickstart-run/paynotify.conf
   Books, logs        quickstart-run/paynotify.db   quickstart-run/logs/
