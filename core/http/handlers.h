@@ -38,6 +38,8 @@ void return_linked(struct http_request *request);
 void return_bare(struct http_request *request);
 
 /* What the payer's pages share; payer.c. */
+struct page;
+void payer_add_order(struct page *page, const struct order *order); /* what is paid for, and how much */
 void payer_unknown_link(struct http_request *request);
 void payer_try_again(struct http_request *request);
 void payer_see_other(struct http_request *request, const char *url); /* relative to the request's path, or absolute; NULL: no memory */

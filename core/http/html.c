@@ -69,6 +69,13 @@ void page_fact(struct page *page, const char *zh, const char *en, const char *va
     buf_adds(&page->html, "</p>\n");
 }
 
+void page_link(struct page *page, const char *before, const char *url, const char *zh, const char *en)
+{
+    buf_addf(&page->html, "<p><a href=\"%s", before);
+    buf_add_html(&page->html, url);
+    buf_addf(&page->html, "\">%s</a></p>\n", page->language == LANGUAGE_EN ? en : zh);
+}
+
 void page_script(struct page *page, const char *script)
 {
     buf_addf(&page->html, "<script nonce=\"%s\">%s</script>\n", page->nonce, script);

@@ -26,6 +26,8 @@ void page_begin_linked(struct page *page, enum language language, const char *ti
                        const char *script_url, int refresh_seconds);
 void page_text(struct page *page, const char *zh, const char *en);            /* a paragraph */
 void page_fact(struct page *page, const char *zh, const char *en, const char *value); /* "Amount: 88.80 CNY"; value escaped */
+/* A paragraph that leads to `url`, which is escaped; `before` stands in front of it as it is. */
+void page_link(struct page *page, const char *before, const char *url, const char *zh, const char *en);
 void page_script(struct page *page, const char *script);                      /* our own text, never input */
 
 /* Ends the page and answers with it. `sources` adds to the Content-Security-Policy, such as "form-action https://…;"; NULL: nothing. Claims;

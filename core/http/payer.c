@@ -28,7 +28,7 @@ void payer_unknown_link(struct http_request *request)
                  "Please go back to the shop and ask for a new payment link.");
 }
 
-static void add_order(struct page *page, const struct order *order)
+void payer_add_order(struct page *page, const struct order *order)
 {
     char money[MONEY_TEXT_MAX], amount[MONEY_TEXT_MAX + 8];
     snprintf(amount, sizeof amount, "%s %s", money_format(order->amount_minor, order->currency, money), order->currency);
@@ -41,11 +41,8 @@ static void reply_paid(struct http_request *request, const struct order *order)
     struct page page;
     page_begin(&page, request->language, "订单已支付", "This order is paid");
     page_text(&page, "无需再次支付。", "There is nothing more to pay.");
-    if (order->return_url) {
-        buf_adds(&page.html, "<p><a href=\"");
-        buf_add_html(&page.html, order->return_url);
-        buf_addf(&page.html, "\">%s</a></p>\n", request->language == LANGUAGE_EN ? "Back to the shop" : "返回商家");
-    }
+    if (order->return_url)
+        page_link(&page, "", order->return_url, "返回商家", "Back to the shop");
     page_reply(request, 409, &page, NULL);
 }
 
@@ -56,7 +53,7 @@ static void show_form(struct http_request *request, const struct pay_page *shown
     const char *sources = page_form_sources(shown->url, request->arena);
     struct page page;
     page_begin(&page, request->language, "正在前往支付", "Taking you to the payment");
-    add_order(&page, &shown->order);
+    payer_add_order(&page, &shown->order);
     buf_adds(&page.html, "<form id=\"pay\" method=\"post\" accept-charset=\"utf-8\" action=\"");
     buf_add_html(&page.html, shown->url);
     buf_adds(&page.html, "\">\n");
@@ -78,7 +75,7 @@ static void show_code(struct http_request *request, const struct pay_page *shown
     const char *picture = qr_data_uri(shown->url, request->arena);
     struct page page;
     page_begin(&page, request->language, "扫码支付", "Scan to pay");
-    add_order(&page, &shown->order);
+    payer_add_order(&page, &shown->order);
     if (picture)
         buf_addf(&page.html, "<img alt=\"QR\" src=\"%s\">\n", picture);
     if (shown->status_url) {
@@ -97,7 +94,7 @@ static void show_redirect(struct http_request *request, const struct pay_page *s
     struct page page;
     page_begin(&page, request->language, "正在前往支付", "Taking you to the payment");
     page.referrer = "strict-origin";
-    add_order(&page, &shown->order);
+    payer_add_order(&page, &shown->order);
     buf_adds(&page.html, "<p><a id=\"go\" href=\"");
     buf_add_html(&page.html, shown->url);
     buf_addf(&page.html, "\">%s</a></p>\n", request->language == LANGUAGE_EN ? "Continue to payment" : "继续支付");

@@ -3,11 +3,7 @@
  * the provider. /return/{channel}/{link} carries our own signature and shows the payment; /return/{channel} is for
  * addresses that were given to a provider in other ways, and shows nothing about any order.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "base/log.h"
-#include "base/money.h"
 #include "http/engine.h"
 #include "http/handlers.h"
 #include "http/html.h"
@@ -24,26 +20,10 @@ static const char poll_script[] =
 static void reply_unknown_link(struct http_request *request)
 {
     page_say(request, 404, "链接无效", "This link is not valid", "请回到商家页面查看您的订单。",
-                 "Please go back to the shop and look at your order there.");
+             "Please go back to the shop and look at your order there.");
 }
 
 /* ---- GET /return/{channel}/{link} */
-
-static void add_link(struct page *page, const char *before, const char *url, const char *zh, const char *en)
-{
-    buf_adds(&page->html, "<p><a href=\"");
-    buf_adds(&page->html, before);
-    buf_add_html(&page->html, url);
-    buf_addf(&page->html, "\">%s</a></p>\n", page->language == LANGUAGE_EN ? en : zh);
-}
-
-static void add_order(struct page *page, const struct order *order)
-{
-    char money[MONEY_TEXT_MAX], amount[MONEY_TEXT_MAX + 8];
-    snprintf(amount, sizeof amount, "%s %s", money_format(order->amount_minor, order->currency, money), order->currency);
-    page_fact(page, "商品", "For", order->name);
-    page_fact(page, "金额", "Amount", amount);
-}
 
 static void add_waiting(struct page *page, const struct pay_return *shown)
 {
@@ -51,9 +31,9 @@ static void add_waiting(struct page *page, const struct pay_return *shown)
     buf_adds(&page->html, "<p id=\"poll\" data-status=\"../../");
     buf_add_html(&page->html, shown->status_path);
     buf_adds(&page->html, "\"></p>\n<noscript>");
-    add_link(page, "", "", "刷新", "Look again");
+    page_link(page, "", "", "刷新", "Look again");
     buf_adds(&page->html, "</noscript>\n");
-    add_link(page, "../../", shown->pay_path, "还没有支付？继续支付", "Not paid yet? Continue to payment");
+    page_link(page, "../../", shown->pay_path, "还没有支付？继续支付", "Not paid yet? Continue to payment");
     page_script(page, poll_script);
 }
 
@@ -67,7 +47,7 @@ static void show(struct http_request *request, const struct pay_return *shown)
     };
     struct page page;
     page_begin(&page, request->language, titles[shown->state].zh, titles[shown->state].en);
-    add_order(&page, &shown->order);
+    payer_add_order(&page, &shown->order);
     if (shown->state == RETURN_WAITING)
         add_waiting(&page, shown);
     else if (shown->state == RETURN_LATE)
@@ -76,7 +56,7 @@ static void show(struct http_request *request, const struct pay_return *shown)
         page_text(&page, "它不能再支付。如果您刚刚付过款，商家会收到通知。",
                   "It can no longer be paid. If you have just paid, the shop will be told.");
     if (shown->shop_url)
-        add_link(&page, "", shown->shop_url, "返回商家", "Back to the shop");
+        page_link(&page, "", shown->shop_url, "返回商家", "Back to the shop");
     page_reply(request, 200, &page, "connect-src 'self'; form-action 'none'");
 }
 
@@ -96,7 +76,7 @@ void return_linked(struct http_request *request)
         if (log_allow(&limit, 60))
             log_warn("return page failed", LOG_S("error", rc_name(rc)), LOG_S("reason", err.text));
         page_say(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。",
-                     "The payment service did not answer. Wait a moment and reload this page.");
+                 "The payment service did not answer. Wait a moment and reload this page.");
     }
 }
 
@@ -127,6 +107,6 @@ void return_bare(struct http_request *request)
     if (request->query[0])
         take_hint(request, channel);
     page_say(request, 200, "支付结果确认中", "Your payment is being confirmed",
-                 "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
-                 "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
+             "支付完成后，商家会很快收到通知。您可以关闭此页面，回到商家查看订单。",
+             "The shop will be told as soon as the payment is complete. You may close this page and look at your order there.");
 }
