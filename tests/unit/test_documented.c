@@ -14,59 +14,73 @@ static struct buf sample, manual;
 struct kind {
     const char *name;           /* "channel" */
     const struct option_table *table;
-    const char *plugin;         /* whose keys the sample shows too */
-    enum pn_kind plugin_kind;
 };
 
 static const struct kind kinds[] = {
-    { "server", &server_table, NULL, PN_KIND_CHANNEL },
-    { "store", &store_table, NULL, PN_KIND_CHANNEL },
-    { "app", &app_table, NULL, PN_KIND_CHANNEL },
-    { "channel", &channel_table, "alipay", PN_KIND_CHANNEL },
-    { "sink", &sink_table, "sink-rabbitmq", PN_KIND_SINK },
+    { "server", &server_table }, { "store", &store_table }, { "app", &app_table },
+    { "channel", &channel_table }, { "sink", &sink_table },
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
+
+/* Whose keys the sample shows too. */
+struct named {
+    const char *section, *name;
+    enum pn_kind kind;
+};
+
+static const struct named plugins[] = {
+    { "channel", "alipay", PN_KIND_CHANNEL },
+    { "channel", "wechat", PN_KIND_CHANNEL },
+    { "sink", "sink-rabbitmq", PN_KIND_SINK },
+};
+enum { PLUGIN_COUNT = sizeof plugins / sizeof plugins[0] };
 
 /* ---- the sample, as a list of keys with their sections */
 
 struct shown {
-    char section[32], key[64], value[256];
+    char section[32], plugin[32], key[64], value[256]; /* plugin: "" in front of the key `plugin` and where there is none */
 };
 static struct shown shown[256];
 static size_t shown_count;
 
 static void parse_sample(void)
 {
-    char section[32] = "";
+    char section[32] = "", plugin[32] = "";
     char *rest = strdup(buf_text(&sample));
     for (char *line = strtok(rest, "\n"); line; line = strtok(NULL, "\n")) {
         line += *line == ';';
         struct shown *entry = &shown[shown_count];
-        if (sscanf(line, "[%31[a-z]", section) == 1)
+        if (sscanf(line, "[%31[a-z]", section) == 1) {
+            plugin[0] = '\0';
             continue;
+        }
         if (*line == '#' || sscanf(line, "%63[a-z0-9_] = %255[^\n]", entry->key, entry->value) != 2)
             continue;
+        if (strcmp(entry->key, "plugin") == 0)
+            snprintf(plugin, sizeof plugin, "%.31s", entry->value);
         memcpy(entry->section, section, sizeof section);
+        memcpy(entry->plugin, plugin, sizeof plugin);
         shown_count++;
     }
     free(rest);
 }
 
-static const struct shown *find_shown(const char *section, const char *key)
+/* plugin NULL: whichever the section names. */
+static const struct shown *find_shown(const char *section, const char *plugin, const char *key)
 {
     for (size_t i = 0; i < shown_count; i++) {
         size_t length = strlen(key);
-        if (strcmp(shown[i].section, section) == 0 && strncmp(shown[i].key, key, length) == 0 &&
-            (!shown[i].key[length] || strcmp(shown[i].key + length, "_file") == 0))
+        if (strcmp(shown[i].section, section) == 0 && (!plugin || strcmp(shown[i].plugin, plugin) == 0) &&
+            strncmp(shown[i].key, key, length) == 0 && (!shown[i].key[length] || strcmp(shown[i].key + length, "_file") == 0))
             return &shown[i];
     }
     return NULL;
 }
 
-static void expect_shown(const char *section, const struct pn_option *options, size_t count)
+static void expect_shown(const char *section, const char *plugin, const struct pn_option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct shown *entry = find_shown(section, options[i].name);
+        const struct shown *entry = find_shown(section, plugin, options[i].name);
         if (!entry)
             fail_msg("etc/paynotify.conf does not show [%s] %s", section, options[i].name);
         if (options[i].default_text && strcmp(options[i].name, "plugin_dir") != 0)
@@ -74,14 +88,14 @@ static void expect_shown(const char *section, const struct pn_option *options, s
     }
 }
 
-static const struct pn_plugin *plugin_of(const struct kind *kind)
+static const struct pn_plugin *load(const struct named *named)
 {
     char dir[4096];
     struct plugin *plugin;
     struct error err;
     const char *build = getenv("PN_BUILDDIR");
     snprintf(dir, sizeof dir, "%s/.libs", build ? build : ".");
-    if (plugin_load(kind->plugin, dir, kind->plugin_kind, &plugin, &err) != RC_OK)
+    if (plugin_load(named->name, dir, named->kind, &plugin, &err) != RC_OK)
         fail_msg("%s", err.text);
     return plugin_descriptor(plugin);
 }
@@ -90,17 +104,16 @@ static void the_sample_shows_every_key_with_its_default(void **state)
 {
     (void) state;
     for (size_t i = 0; i < KIND_COUNT; i++)
-        expect_shown(kinds[i].name, kinds[i].table->options, kinds[i].table->count);
+        expect_shown(kinds[i].name, NULL, kinds[i].table->options, kinds[i].table->count);
 }
 
 static void the_sample_shows_every_key_of_the_plugins_that_it_names(void **state)
 {
     (void) state;
-    for (size_t i = 0; i < KIND_COUNT; i++)
-        if (kinds[i].plugin) {
-            const struct pn_plugin *plugin = plugin_of(&kinds[i]);
-            expect_shown(kinds[i].name, plugin->options, plugin->option_count);
-        }
+    for (size_t i = 0; i < PLUGIN_COUNT; i++) {
+        const struct pn_plugin *plugin = load(&plugins[i]);
+        expect_shown(plugins[i].section, plugins[i].name, plugin->options, plugin->option_count);
+    }
 }
 
 static bool is_known(const struct pn_option *options, size_t count, const char *key)
@@ -113,21 +126,27 @@ static bool is_known(const struct pn_option *options, size_t count, const char *
     return false;
 }
 
+static bool is_known_to_anybody(const struct shown *entry)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (strcmp(entry->section, kinds[i].name) == 0 && is_known(kinds[i].table->options, kinds[i].table->count, entry->key))
+            return true;
+    for (size_t i = 0; i < PLUGIN_COUNT; i++) {
+        if (strcmp(entry->section, plugins[i].section) != 0 || strcmp(entry->plugin, plugins[i].name) != 0)
+            continue;
+        const struct pn_plugin *plugin = load(&plugins[i]);
+        if (is_known(plugin->options, plugin->option_count, entry->key))
+            return true;
+    }
+    return false;
+}
+
 static void the_sample_shows_nothing_else(void **state)
 {
     (void) state;
-    for (size_t i = 0; i < shown_count; i++) {
-        bool known = false;
-        for (size_t j = 0; j < KIND_COUNT; j++) {
-            if (strcmp(shown[i].section, kinds[j].name) != 0)
-                continue;
-            const struct pn_plugin *plugin = kinds[j].plugin ? plugin_of(&kinds[j]) : NULL;
-            known = is_known(kinds[j].table->options, kinds[j].table->count, shown[i].key) ||
-                    (plugin && is_known(plugin->options, plugin->option_count, shown[i].key));
-        }
-        if (!known)
+    for (size_t i = 0; i < shown_count; i++)
+        if (!is_known_to_anybody(&shown[i]))
             fail_msg("etc/paynotify.conf shows [%s] %s, which nobody knows", shown[i].section, shown[i].key);
-    }
 }
 
 /* ---- the manual */
