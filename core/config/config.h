@@ -25,6 +25,7 @@ struct config_app {
     size_t channel_count;
     enum late_policy late_payment;
     enum duplicate_policy duplicate_payment;
+    int64_t close_after_queries; /* 0: only its expiry closes an order */
 };
 
 struct config_channel {
@@ -33,6 +34,7 @@ struct config_channel {
     int64_t timeout_ms;      /* of one call to the provider; default 10 s */
     int64_t max_in_flight;   /* calls at a time; 512 */
     int64_t breaker_failures, breaker_wait_ms; /* 10 in a row, 2 s */
+    int64_t query_interval_ms; /* between questions about an open payment; 30 s */
 };
 
 enum event_format { FORMAT_MQMESSAGE, FORMAT_PROVIDER };

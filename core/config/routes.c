@@ -66,6 +66,7 @@ void load_app(struct loading *loading, struct ini_section *section)
                             : is_word(settings->late_payment, "refund") ? LATE_REFUND
                                                                         : LATE_HOLD;
         app->duplicate_payment = is_word(settings->duplicate_payment, "refund") ? DUPLICATE_REFUND : DUPLICATE_HOLD;
+        app->close_after_queries = settings->close_after_queries;
     }
     loading->config->app_count++; /* with faults too, so that lists may name it */
 }
@@ -145,6 +146,7 @@ void load_channel(struct loading *loading, struct ini_section *section)
     channel->max_in_flight = settings->max_in_flight;
     channel->breaker_failures = settings->breaker_failures;
     channel->breaker_wait_ms = settings->breaker_wait;
+    channel->query_interval_ms = settings->query_interval;
     if (channel_open(taken.plugin, channel->name, taken.settings, &channel->channel, &err) != RC_OK)
         section_fault(&view, err.field[0] ? err.field : NULL, "%s", err.text);
 }

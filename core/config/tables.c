@@ -71,6 +71,8 @@ static const struct pn_option app_options[] = {
       .help = "what becomes of a payment that arrives for a closed order" },
     { AT(app_settings, duplicate_payment), .type = PN_OPT_ENUM, .choices = "hold|refund", .default_text = "hold",
       .help = "what becomes of a second payment of the same order" },
+    { AT(app_settings, close_after_queries), .type = PN_OPT_INTEGER, .min = 0, .max = 10000, .default_text = "0",
+      .help = "an order is closed when its provider has said so many times that it is not paid; 0: when it expires" },
 };
 
 static const struct pn_option channel_options[] = {
@@ -83,6 +85,8 @@ static const struct pn_option channel_options[] = {
       .help = "calls without an answer, in a row, after which further ones are held back; 0: never" },
     { AT(channel_settings, breaker_wait), .type = PN_OPT_DURATION, .min = 100, .max = 10 * MINUTE, .default_text = "2s",
       .help = "then, before the provider is tried again; doubles while it does not answer, up to a minute" },
+    { AT(channel_settings, query_interval), .type = PN_OPT_DURATION, .min = 100, .max = HOUR, .default_text = "30s",
+      .help = "between questions about a payment that is still open; grows to 5 minutes with the payment's age" },
 };
 
 static const struct pn_option sink_options[] = {

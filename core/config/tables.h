@@ -23,11 +23,12 @@ struct store_settings {
 struct app_settings {
     struct pn_list key_sha256, channels;
     struct pn_str role, late_payment, duplicate_payment;
+    int64_t close_after_queries;
 };
 
 struct channel_settings {
     struct pn_str plugin;
-    int64_t timeout, max_in_flight, breaker_failures, breaker_wait;
+    int64_t timeout, max_in_flight, breaker_failures, breaker_wait, query_interval;
 };
 
 struct sink_settings {

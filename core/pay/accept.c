@@ -39,7 +39,7 @@ static enum rc accept_tx(struct tx *tx, void *arg, struct error *err)
     if (rc == RC_OK)
         rc = order_set_accepted(tx, order.order_id, record.pay_no, record.paid_at, order.last_event, err);
     if (rc == RC_EXISTS)
-        return error_set(err, RC_CONFLICT, "a newer order has the same out_business_id; refund this payment instead");
+        return error_set(err, RC_EXISTS, "a newer order has the same out_business_id; refund this payment instead");
     return rc ? rc : event_store(&acceptance->write, tx, err);
 }
 
@@ -66,6 +66,10 @@ enum rc pay_payment_accept(struct pay *pay, const struct caller *caller, int64_t
 {
     struct payment_view view = { 0 };
     enum rc rc = accept(pay, caller, pay_no, arena, err);
+    if (rc == RC_EXISTS && err)
+        err->rc = RC_CONFLICT;
+    if (rc == RC_EXISTS)
+        return RC_CONFLICT;
     if (rc == RC_OK)
         rc = payment_view_load(pay, caller, pay_no, arena, &view, err);
     if (rc == RC_OK)

@@ -33,7 +33,8 @@ static enum rc add_audit(struct batch *batch, const struct item *item, const cha
     return RC_OK;
 }
 
-static enum rc add_schedule(struct batch *batch, int64_t subject, enum schedule_task task, const char *channel, struct error *err)
+static enum rc add_schedule(struct batch *batch, int64_t subject, enum schedule_task task, const char *channel, int64_t due_in_ms,
+                            struct error *err)
 {
     struct settle_writes *writes = &batch->writes;
     if (writes->schedule_count == batch->schedule_capacity) {
@@ -46,7 +47,7 @@ static enum rc add_schedule(struct batch *batch, int64_t subject, enum schedule_
         batch->schedule = grown;
         batch->schedule_capacity = capacity;
     }
-    batch->schedule[writes->schedule_count++] = (struct schedule_entry){ .subject = subject, .task = task, .channel = channel };
+    batch->schedule[writes->schedule_count++] = (struct schedule_entry){ subject, task, channel, due_in_ms };
     return RC_OK;
 }
 
@@ -57,7 +58,7 @@ static enum rc add_siblings(struct batch *batch, const struct order *order, cons
     for (size_t i = 0; rc == RC_OK && i < batch->record_count; i++) {
         const struct pay_record *record = &batch->records[i];
         if (record->order_id == order->order_id && record != paid && record->status == PAYMENT_UNPAID)
-            rc = add_schedule(batch, record->pay_no, TASK_CLOSE, record->channel, err);
+            rc = add_schedule(batch, record->pay_no, TASK_CLOSE, record->channel, 0, err);
     }
     return rc;
 }
@@ -101,7 +102,7 @@ static enum rc ask_refunds(struct batch *batch, const struct refund_book *book, 
     for (size_t i = 0; rc == RC_OK && i < book->count; i++) {
         const struct refund *refund = &book->items[i];
         if (refund->status != REFUND_SUCCEEDED && refund->status != REFUND_FAILED)
-            rc = add_schedule(batch, refund->refund_no, TASK_REFUND, refund->channel, err);
+            rc = add_schedule(batch, refund->refund_no, TASK_REFUND, refund->channel, 0, err);
     }
     return rc;
 }
@@ -143,7 +144,7 @@ static enum rc decide_item(struct batch *batch, struct item *item, struct error 
     if (rc == RC_OK && effects.close_siblings)
         rc = add_siblings(batch, order, record, err);
     if (rc == RC_OK && effects.task)
-        rc = add_schedule(batch, record->pay_no, effects.task, record->channel, err);
+        rc = add_schedule(batch, record->pay_no, effects.task, record->channel, effects.task_in_ms, err);
     if (rc == RC_OK && effects.ask_refunds)
         rc = find_book(batch, record->pay_no, &book, err);
     if (rc == RC_OK && effects.ask_refunds)

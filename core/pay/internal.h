@@ -86,16 +86,6 @@ size_t provider_room(struct pay *pay, const char *channel);
 typedef void (*inquiry_done)(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err);
 void provider_inquire(struct pay *pay, const struct provider_ask *ask, struct arena *arena, inquiry_done done, void *arg);
 
-/* ---- close.c */
-
-/* Query, close at the provider, query again, for one open record whose row of the schedule the caller holds; it is kept up to date: a record that stays
- * open is asked for again later. done runs on a worker. */
-typedef void (*record_closed)(void *arg);
-void record_close_at_provider(struct pay *pay, const struct order *order, const struct pay_record *record,
-                              const struct scheduled *held, bool background, struct arena *arena, record_closed done, void *arg);
-/* closing → closed with its event, when no record of the order is open any more. RC_OK whatever the order's state then. */
-enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err);
-
 /* ---- refund_ask.c, refund.c */
 
 /* Asks the provider what became of a refund, asks for it again where that is safe, settles what was learned, and leaves
@@ -138,6 +128,7 @@ enum rc cashier_choices(const struct config *config, const struct order *order, 
                         struct cashier_choice **ret, size_t *ret_count, struct error *err);
 
 /* ---- accept.c */
+/* RC_EXISTS: a newer order has the number, so that it can only be refunded. RC_CONFLICT: it is not a late payment any more. */
 enum rc payment_accept(struct pay *pay, int64_t pay_no, struct error *err);
 
 /* ---- return.c */

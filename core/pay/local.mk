@@ -5,3 +5,8 @@ libcore_a_SOURCES += \
 	core/pay/prepare.c core/pay/prepay.c core/pay/provider.c core/pay/return.c core/pay/settle.c core/pay/settle.h \
 	core/pay/traffic.c core/pay/traffic.h
 libcore_a_SOURCES += core/pay/refund.c core/pay/refund.h core/pay/refund_ask.c core/pay/refund_wait.c
+
+# the schedule: what happens after creation
+libcore_a_SOURCES += \
+	core/pay/backlog.c core/pay/backlog.h core/pay/close_order.c core/pay/order_end.c core/pay/pace.c core/pay/pace.h \
+	 core/pay/review.c core/pay/task.c core/pay/task.h

@@ -73,6 +73,8 @@ static enum rc create_tx(struct tx *tx, void *arg, struct error *err)
     create->created = true;
     int64_t expires_in = request->expires_in_ms ? request->expires_in_ms : create->pay->config->server.order_expiry_ms;
     rc = order_insert(tx, &create->order, expires_in, request->lines, request->line_count, err);
+    if (rc == RC_OK)
+        return schedule_put(tx, &(struct schedule_entry){ id, TASK_EXPIRE, "", expires_in }, err);
     if (rc != RC_EXISTS)
         return rc;
     /* Somebody else was faster with the same number; his order is committed by now, and when it is closed already, the

@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "pay/internal.h"
+
+enum { REVIVE_MS = 1000 };
 
 bool record_may_be_paid(const struct order *order, const struct pay_record *record, int64_t now_ms)
 {
@@ -92,12 +95,30 @@ struct reading {
     struct payment_view view;
 };
 
+static enum rc revive_tx(struct tx *tx, void *arg, struct error *err)
+{
+    const struct payment_view *view = arg;
+    enum schedule_task task = view->order.status == ORDER_CLOSING ? TASK_CLOSE : TASK_QUERY;
+    return schedule_put(tx, &(struct schedule_entry){ view->record.pay_no, task, view->record.channel, REVIVE_MS }, err);
+}
+
+/* Whoever asks about a payment that the schedule has given up brings it back. */
+static void revive(struct pay *pay, struct payment_view *view)
+{
+    struct error err = { 0 };
+    bool given_up = view->record.needs_review && view->record.status == PAYMENT_UNPAID;
+    if (given_up && store_write(pay->store, LANE_WORK, revive_tx, view, &err) != RC_OK)
+        log_warn("a payment was not scheduled again", LOG_I("pay_no", view->record.pay_no), LOG_S("detail", err.text));
+}
+
 static void refreshed(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *provider_err)
 {
     struct reading *reading = arg;
     struct error err = { 0 };
     struct payment_view view = { 0 };
     enum rc rc = payment_view_load(reading->pay, reading->caller, reading->view.record.pay_no, reading->arena, &view, &err);
+    if (rc == RC_OK)
+        revive(reading->pay, &view);
     view.unknown = state == PN_STATE_UNKNOWN || outcome == SETTLED_NOT;
     if (view.unknown && provider_err)
         view.provider_message = arena_strdup(reading->arena, provider_err->text);

@@ -18,6 +18,7 @@ struct creation {
     const struct caller *caller;
     const struct payment_request *request;
     const struct pn_product *product;
+    int64_t query_in_ms; /* when to ask for the first time what became of it */
     struct arena *arena;
     payment_done done;
     void *arg;
@@ -113,7 +114,8 @@ static enum rc insert_record(struct creation *creation, struct tx *tx, struct er
         .status = PAYMENT_UNPAID, .idempotency_key = creation->key, .params = params,
         .expires_at = order->expires_at,
     };
-    return record_insert(tx, &creation->view.record, err);
+    rc = record_insert(tx, &creation->view.record, err);
+    return rc ? rc : schedule_put(tx, &(struct schedule_entry){ pay_no, TASK_QUERY, request->channel, creation->query_in_ms }, err);
 }
 
 /* Transaction A: the intent. */
@@ -240,6 +242,7 @@ static enum rc check_request(struct pay *pay, struct creation *creation, struct 
         return error_field(err, RC_BAD_INPUT, "idempotency_key", "must not begin with \"" CASHIER_KEY_PREFIX "\"");
     if (!channel || !config_app_may_use(creation->caller->app, request->channel))
         return error_field(err, RC_BAD_INPUT, "channel", "no channel \"%s\" for this app", request->channel);
+    creation->query_in_ms = channel->query_interval_ms;
     creation->product = request->product ? channel_product(channel->channel, request->product)
                                          : channel_products(channel->channel)[0];
     if (!creation->product)

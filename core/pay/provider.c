@@ -309,7 +309,9 @@ static void inquiry_answered(void *arg, enum rc rc, const struct pn_result *resu
     struct error failure = { 0 };
     (void)called;
     if (rc != RC_OK) {
-        inquiry->done(inquiry->arg, PN_STATE_UNKNOWN, SETTLED_NOT, err);
+        failure = *err;
+        failure.rc = rc;
+        inquiry->done(inquiry->arg, PN_STATE_UNKNOWN, SETTLED_NOT, &failure);
         return;
     }
     inquiry->state = (enum pn_state)result->state;
@@ -320,6 +322,10 @@ static void inquiry_answered(void *arg, enum rc rc, const struct pn_result *resu
     if (!is_about(result, inquiry->pay_no)) {
         error_set(&failure, RC_UNKNOWN, "%s: the answer is about another payment", inquiry->channel);
         inquiry->done(inquiry->arg, PN_STATE_UNKNOWN, SETTLED_NOT, &failure);
+        return;
+    }
+    if (inquiry->state == PN_STATE_UNPAID) { /* most answers: nothing to write, so the committer is left in peace */
+        inquiry->done(inquiry->arg, inquiry->state, SETTLED_NOTED, NULL);
         return;
     }
     rc = pay_settle(inquiry->pay, inquiry->channel, "query", result, inquiry_settled, inquiry, &failure);

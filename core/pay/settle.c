@@ -8,6 +8,8 @@
 
 #include "pay/merchant.h"
 
+enum { END_ORDER_MS = 30 * 1000 };
+
 static bool is_paid(const struct pay_record *record)
 {
     return record->status == PAYMENT_PAID || record->status == PAYMENT_REFUNDED;
@@ -262,6 +264,11 @@ static enum settle_outcome decide_closed(const struct fact *fact, struct order *
     switch (record->status) {
     case PAYMENT_UNPAID:
         record->status = PAYMENT_CLOSED;
+        /* Whoever asked will end the order; when nobody does, the schedule looks after it. */
+        if (order->status == ORDER_CLOSING) {
+            effects->task = TASK_CLOSE;
+            effects->task_in_ms = END_ORDER_MS;
+        }
         return SETTLED_CLOSED;
     case PAYMENT_CLOSED:
     case PAYMENT_REFUNDED:

@@ -36,7 +36,8 @@ struct effects {
     struct { const char *type; int refund; } events[3];
     size_t event_count;
     const char *audit;       /* one line for the audit; NULL: no row */
-    enum schedule_task task; /* for this record, at once; 0: none */
+    enum schedule_task task; /* for this record; 0: none */
+    int64_t task_in_ms;
     bool ask_refunds;        /* those that have not ended are asked about at once */
     bool close_siblings;     /* query and close the order's other open records at their providers */
 };

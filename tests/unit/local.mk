@@ -19,6 +19,11 @@ tests_unit_test_hint_SOURCES = tests/unit/test_hint.c tests/unit/scratch.c tests
 tests_unit_test_hint_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
 tests_unit_test_hint_LDADD = $(core_libs) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_pace
+tests_unit_test_pace_SOURCES = tests/unit/test_pace.c
+tests_unit_test_pace_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_pace_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_settle
 tests_unit_test_settle_SOURCES = tests/unit/test_settle.c
 tests_unit_test_settle_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)

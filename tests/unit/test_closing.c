@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
-#include "pay/internal.h"
+#include "pay/task.h"
 #include "plugin/internal.h"
 #include "store/driver.h"
 #include "unit/scratch.h"
@@ -51,7 +51,7 @@ static int request(const void *state, struct pn_call *call, const struct pn_paym
 static const struct pn_product code = { sizeof code, PN_PREPAY_CODE_URL, "code", "code", "code", NULL, "CNY" };
 static const struct pn_product *products[] = { &code, NULL };
 static struct plugin provider = { .products = products, .channel = { .open = open_channel, .request = request } };
-static struct config_channel channel = { .name = "c" };
+static struct config_channel channel = { .name = "c", .query_interval_ms = 30000 };
 static struct config_app app = { .name = "a", .late_payment = LATE_ACCEPT };
 
 /* ---- the outbox */
@@ -192,7 +192,8 @@ static int open_store(void **state)
     store->driver = &driver;
     ids_lease(1, 0, mono_ms() + 600000);
     config.server.link_key_file = arena_strdup(arena, scratch_path("link.key"));
-    config.server.settle_queue = config.server.settle_batch = 8;
+    config.server.settle_queue = 64;
+    config.server.settle_batch = 8;
     if (channel_open(&provider, "c", NULL, &channel.channel, &err) != RC_OK || pool_new(2, 8, "test", &workers, &err) != RC_OK)
         fail_msg("%s", err.text);
     config.apps = &app;
@@ -392,7 +393,7 @@ static enum rc make_closed(struct tx *tx, void *arg, struct error *err)
         rc = record_set_closed(tx, records[0].pay_no, err);
     if (rc == RC_OK)
         rc = order_set_closed(tx, order->order_id, 0, err);
-    return rc ? rc : schedule_put(tx, &(struct schedule_entry){ records[0].pay_no, TASK_CLOSE, records[0].channel, 0 }, err);
+    return rc ? rc : schedule_put(tx, &(struct schedule_entry){ records[0].pay_no, TASK_CHECK, records[0].channel, 0 }, err);
 }
 
 /* The settlement schedules the acceptance while the follow-up that asked is still to end. */

@@ -180,7 +180,7 @@ static void a_notice_is_no_proof_before_the_books_know_the_merchant(void **state
     record.merchant = NULL;
     fact.merchant = "app_id=9;seller_id=9";
     assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_MISMATCH);
-    assert_int_equal(effects.task, TASK_QUERY);
+    assert_int_equal(effects.task, TASK_CHECK);
     assert_int_equal(record.status, PAYMENT_UNPAID);
     assert_int_equal(order.status, ORDER_UNPAID);
     fact.source = "query"; /* asked with our own credentials */
@@ -237,7 +237,7 @@ static void a_refund_without_an_amount_of_what_we_never_saw_paid_makes_us_ask(vo
     struct effects effects;
     fact.total_minor = PN_NOT_STATED;
     assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_NOTED);
-    assert_int_equal(effects.task, TASK_QUERY);
+    assert_int_equal(effects.task, TASK_CHECK);
     assert_int_equal(record.status, PAYMENT_UNPAID);
     fact.source = "query"; /* the answer itself: asking again would go on for ever */
     assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_NOTED);
