@@ -1,6 +1,7 @@
 """Reads the books behind the server's back, from either store, and fills them in bulk where a test needs thousands."""
 
 import contextlib
+import decimal
 import sqlite3
 
 import psycopg2
@@ -8,8 +9,15 @@ import psycopg2.extras
 
 TABLES = ("orders", "order_goods", "pay_records", "events", "outbox", "delivery_history", "notify_audit", "query_schedule")
 
-UNPAID, PAID, CLOSED, CLOSING = 600001, 600002, 600003, 600005
-RECORD_UNPAID, RECORD_PAID, RECORD_CLOSED = 601001, 601002, 601004
+UNPAID, PAID, CLOSED, REFUNDED, CLOSING = 600001, 600002, 600003, 600004, 600005
+RECORD_UNPAID, RECORD_PAID, RECORD_REFUNDED, RECORD_CLOSED = 601001, 601002, 601003, 601004
+REFUND_CREATED, REFUND_PROCESSING, REFUND_SUCCEEDED, REFUND_FAILED, REFUND_UNKNOWN = 602001, 602002, 602003, 602004, 602005
+REFUND_ENDED = (REFUND_SUCCEEDED, REFUND_FAILED)
+
+
+def minor(text):
+    """"88.80" as 8880."""
+    return int(decimal.Decimal(text) * 100)
 
 
 class Books:
@@ -44,11 +52,39 @@ class Books:
     def counts(self):
         return {table: self.count(table) for table in TABLES}
 
+    def change(self, sql, *parameters):
+        """Behind the server's back; only for what time would have done."""
+        if self.kind == "pg":
+            connection = psycopg2.connect(self.where)
+            with connection, connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+        else:
+            connection = sqlite3.connect(self.where, timeout=60)
+            with connection:
+                connection.execute(sql.replace("%s", "?"), parameters)
+        connection.close()
+
+    def make_due(self, leased=False):
+        """What the schedule would do later, it does now; with `leased` also what a worker has, as when its lease had passed."""
+        which = "SELECT subject FROM query_schedule WHERE due_at > 0" + ("" if leased else " AND claim = 0")
+        # Locked one by one in the server's order, so that nobody's transaction falls victim to ours.
+        locked = " ORDER BY subject FOR UPDATE SKIP LOCKED" if self.kind == "pg" else ""
+        self.change(f"UPDATE query_schedule SET due_at = 0 WHERE subject IN ({which}{locked})")
+
+    def age(self, order_id, by_ms=3_600_000):
+        """The order and its attempts were made so much earlier, which is to say: their time is over."""
+        self.change("UPDATE orders SET expires_at = expires_at - %s WHERE order_id = %s", by_ms, int(order_id))
+        self.change("UPDATE pay_records SET expires_at = expires_at - %s WHERE order_id = %s", by_ms, int(order_id))
+
     def order(self, order_id):
         return self.rows("SELECT * FROM orders WHERE order_id = %s", int(order_id))[0]
 
     def record(self, pay_no):
         return self.rows("SELECT * FROM pay_records WHERE pay_no = %s", int(pay_no))[0]
+
+    def paid(self):
+        """The numbers of all payments that are known as paid, as text."""
+        return {str(row["pay_no"]) for row in self.rows("SELECT pay_no FROM pay_records WHERE paid_at IS NOT NULL")}
 
     def events(self, order_id):
         """The types of what happened to an order, in order."""

@@ -6,6 +6,7 @@ integration_tests = \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_cashier.py \
 	tests/integration/test_config.py \
+	tests/integration/test_consistency.py \
 	tests/integration/test_crash.py \
 	tests/integration/test_delivery_faults.py \
 	tests/integration/test_hints.py \
@@ -14,11 +15,13 @@ integration_tests = \
 	tests/integration/test_openapi.py \
 	tests/integration/test_names.py \
 	tests/integration/test_path.py \
+	tests/integration/test_races.py \
 	tests/integration/test_return.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_sandbox_alipay.py \
 	tests/integration/test_sandbox_refunds.py \
 	tests/integration/test_settlement.py \
+	tests/integration/test_settlement_rows.py \
 	tests/integration/test_sink_rabbitmq.py \
 	tests/integration/test_slow_provider.py \
 	tests/integration/test_two_servers.py \
@@ -28,11 +31,13 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
 	tests/integration/conftest.py \
+	tests/integration/consistency.py \
 	tests/integration/freezing.py \
 	tests/integration/merchant.py \
 	tests/integration/messages.py \
 	tests/integration/notices.py \
 	tests/integration/paynotifyd.py \
+	tests/integration/races.py \
 	tests/integration/receiver.py \
 	tests/integration/sandbox.py \
 	tests/integration/schema.py \
@@ -53,6 +58,7 @@ if INTEGRATION
 TESTS += $(integration_tests)
 endif
 
-# What takes long: 50 rounds of kill -9 for each store instead of 5.
+# What takes long, for each store: 50 rounds of kill -9 instead of 5, 2,000 orders that things race for instead of 100.
 check-long: all
 	PN_ROUNDS=50 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/integration/test_crash.py
+	PN_ROUNDS=2000 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/integration/test_races.py

@@ -1,0 +1,161 @@
+"""What races in a campaign: rounds, each an order with its attempts to pay it and a list of things that happen to it, planned from
+a seed. Actions of neighbouring rounds are taken from one shuffled list by many threads, so that a round's actions
+meet in ever other orders, without any pause.
+
+A round is planned from (seed, number) alone: PN_SEED=… and PN_ROUND=… repeat one.
+"""
+
+import concurrent.futures
+import os
+import random
+import threading
+
+import requests
+
+from browser import PayForm
+from waiting import wait_for
+
+SEED = os.environ.get("PN_SEED") or str(random.SystemRandom().randrange(10**6))
+THREADS = 24
+BATCH = 100  # rounds between two looks at everything
+
+
+def rounds_wanted(usually=100):
+    return int(os.environ.get("PN_ROUNDS", usually))
+
+
+def numbers(count):
+    """Batches of the rounds' numbers."""
+    if os.environ.get("PN_ROUND"):
+        return [[int(os.environ["PN_ROUND"])]]
+    return [list(range(first, min(first + BATCH, count))) for first in range(0, count, BATCH)]
+
+
+class Caller:
+    """Calls to server and sandbox from many threads: each has its own connections."""
+
+    def __init__(self):
+        self._local = threading.local()
+
+    @property
+    def session(self):
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.trust_env = False
+        return self._local.session
+
+
+class Round:
+    """One order. `plan` is what happens, as (name, arguments); `said` is what the server answered to it."""
+
+    def __init__(self, number, app):
+        self.rng = random.Random(f"{SEED}/{number}")
+        self.number, self.app = number, app
+        self.order_id, self.attempts, self.plan, self.said = None, [], [], []
+
+    def __str__(self):
+        happened = "; ".join(f"{what} {answer}" for what, answer in self.said)
+        return f" [PN_SEED={SEED} PN_ROUND={self.number}, app {self.app}: {happened}]"
+
+
+class Arena:
+    """The server, the provider and the consumer of one campaign. Calls come from many threads."""
+
+    def __init__(self, server, sandbox, books, messages):
+        self.server, self.sandbox, self.books, self.messages = server, sandbox, books, messages
+        self.caller = Caller()
+        self.rounds = {}
+        self.unexpected = []
+
+    # -- one call each
+
+    def api(self, round_, method, path, body=None, allowed=(200, 201, 202)):
+        answer = self.caller.session.request(
+            method, self.server.base + path, json=body, timeout=120,
+            headers={"Authorization": f"Bearer {self.server.keys[round_.app]}"})
+        if answer.status_code not in allowed:
+            self.unexpected.append((round_.order_id, f"{method} {path}: {answer.status_code} {answer.text}"))
+        return answer
+
+    def control(self, path, body=None):
+        """The status: the provider may well say no."""
+        return self.caller.session.post(f"{self.sandbox.url}/control/{path}", json=body or {}, timeout=120).status_code
+
+    def order(self, round_):
+        """A new one, when the last was closed."""
+        body = {"out_business_id": f"{SEED}-{round_.number}", "amount": "88.80", "currency": "CNY", "name": "a race"}
+        order_id = int(self.api(round_, "POST", "/v1/orders", body).json()["order_id"])
+        self.rounds[order_id] = round_
+        round_.order_id = round_.order_id or order_id
+        return order_id
+
+    def close(self, round_, order_id=None):
+        path = f"/v1/orders/{order_id or round_.order_id}/close"
+        return self.api(round_, "POST", path, allowed=(200, 202, 409)).status_code
+
+    def payment(self, round_, channel, product, allowed=(201,)):
+        body = {"channel": channel, "product": product}
+        answer = self.api(round_, "POST", f"/v1/orders/{round_.order_id}/payments", body, allowed)
+        if answer.status_code == 201:
+            round_.attempts.append(answer.json())
+        return answer.status_code
+
+    def open(self, attempt):
+        """The payer scans the code, or opens the link and sends the form; from then on the provider knows the trade."""
+        if attempt.get("code_url", "").startswith("weixin:"):
+            return 200  # WeChat knows it from the beginning
+        if attempt.get("code_url"):
+            return self.caller.session.get(attempt["code_url"], timeout=120).status_code
+        page = self.caller.session.get(attempt["pay_url"], timeout=120)
+        if page.status_code != 200:
+            return page.status_code
+        form = PayForm(page)
+        try:
+            return self.caller.session.post(form.action, data=form.fields, timeout=120, allow_redirects=False).status_code
+        except requests.ConnectionError:  # a fault meant for the server has met the payer
+            return 0
+
+    # -- many at once
+
+    def together(self, calls):
+        """Runs all of them on the threads, in this order as far as threads have one. The first that raised raises."""
+        with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+            for done in [pool.submit(*call) for call in calls]:
+                done.result()
+
+    def race(self, rounds):
+        """Everything in the rounds' plans; neighbours in the list overlap."""
+        calls = []
+        for place, round_ in enumerate(rounds):
+            for name, act in round_.plan:
+                when = 1 + round_.rng.random() if name.startswith("accept") else round_.rng.random() * 2
+                calls.append((place + when, round_, name, act))
+
+        def run(round_, name, act):
+            round_.said.append((name, act()))
+        self.together([(run, *call[1:]) for call in sorted(calls, key=lambda call: call[0])])
+
+    # -- the end
+
+    def settle(self, unsettled, seconds=240):
+        """Lets the schedule do at once what it would do later, until nothing is unsettled. A worker's hold on its row counts as
+        lapsed ever more rarely, so that nobody is kept from ending."""
+        patience = {"now": 0, "next": 20}
+        last = []
+
+        def is_settled():
+            patience["now"] += 1
+            leased = patience["now"] >= patience["next"]
+            if leased:
+                patience.update(now=0, next=patience["next"] * 2)
+            self.books.make_due(leased)
+            last[:] = unsettled()
+            return not last
+        try:
+            wait_for(is_settled, seconds, "everything to settle")
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}:\n" + "\n".join(f"order {order_id}{self.name(order_id)}: {text}"
+                                                             for order_id, text in last[:20])) from None
+
+    def name(self, order_id):
+        return str(self.rounds.get(order_id, ""))

@@ -1,0 +1,151 @@
+"""Notifications, queries, closes, expiry and the schedule race for the same orders: always one consistent end.
+
+PN_ROUNDS says how many orders (100; check-long: 2,000). What is consistent is in consistency.py.
+"""
+
+import pytest
+
+import consistency
+from books import CLOSED, PAID, RECORD_UNPAID, REFUNDED
+from paynotifyd import channel_settings, wechat_settings
+from races import Arena, Round, numbers, rounds_wanted
+
+ROUNDS = rounds_wanted()
+POLICIES = {"learning": ("hold", "hold"), "other": ("accept", "hold")}
+
+@pytest.fixture
+def arena(make_server, sandbox, books, messages):
+    settings = {f"app {app}": {"late_payment": late} for app, (late, _) in POLICIES.items()}
+    settings["channel second"] = channel_settings(sandbox)
+    settings["channel wechat"] = wechat_settings(sandbox)
+    return Arena(make_server(settings).start(), sandbox, books, messages)
+
+
+# ------------------------------------------------------------------------------------------------ a round's plan
+
+CHANNELS = [("alipay", "precreate"), ("alipay", "wap"), ("wechat", "native"), ("second", "page")]
+NOTICE_FAULTS = [None, None, {"kind": "drop", "count": -1}, {"kind": "drop"}, {"kind": "delay", "ms": 40},
+                 {"kind": "duplicate", "times": 3}]
+GATEWAY_FAULTS = [None, None, None, {"kind": "delay", "ms": 30, "count": 2}, {"kind": "drop"}, {"kind": "drop", "after": True},
+                  {"kind": "unavailable"}]
+
+
+def prepare(arena, round_):
+    arena.order(round_)
+    if round_.rng.random() < 0.25:
+        prepare_late(arena, round_)
+    else:
+        prepare_open(arena, round_)
+    for attempt in round_.attempts:
+        set_faults(arena, round_, attempt)
+    plan(arena, round_)
+
+
+def prepare_open(arena, round_):
+    """Most of the attempts were opened by the payer already."""
+    rng = round_.rng
+    for channel, product in rng.sample(CHANNELS, rng.choice((1, 2, 2))):
+        arena.payment(round_, channel, product)
+    for attempt in round_.attempts:
+        if rng.random() < 0.8:
+            arena.open(attempt)
+
+
+def prepare_late(arena, round_):
+    """The order's time is over and it is closed, but the provider's clock is behind: its codes can still be paid."""
+    for channel in round_.rng.sample(("alipay", "second"), round_.rng.choice((1, 2))):
+        arena.payment(round_, channel, "precreate")
+    arena.books.age(round_.order_id)
+    arena.close(round_)
+    for attempt in round_.attempts:
+        arena.open(attempt)
+    if round_.rng.random() < 0.3:
+        round_.plan.append(("order again", lambda: arena.order(round_)))
+
+
+def set_faults(arena, round_, attempt):
+    for target, faults in (("notice", NOTICE_FAULTS), ("gateway", GATEWAY_FAULTS)):
+        fault = round_.rng.choice(faults)
+        if fault:
+            arena.control("faults", {"target": target, "pay_no": attempt["pay_no"], **fault})
+
+
+def plan(arena, round_):
+    rng, order_id = round_.rng, round_.order_id
+    add = round_.plan.append
+    for attempt in list(round_.attempts):
+        plan_attempt(arena, round_, attempt)
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        add(("close", lambda: arena.close(round_, order_id)))
+    if rng.random() < 0.2:
+        add(("expire", lambda: arena.books.age(order_id)))
+    if rng.random() < 0.2:
+        add(("new attempt", lambda: arena.payment(round_, "alipay", "precreate", allowed=(201, 409))))
+    for _ in range(rng.choice((0, 1))):
+        add(("schedule", arena.books.make_due))
+
+
+def plan_attempt(arena, round_, attempt):
+    rng, pay_no = round_.rng, attempt["pay_no"]
+    add = round_.plan.append
+    if rng.random() < 0.8:
+        add((f"pay {pay_no}", lambda: arena.control(f"trades/{pay_no}/pay")))
+    if rng.random() < 0.3:
+        add((f"open {pay_no}", lambda: arena.open(attempt)))
+    if rng.random() < 0.2:
+        add((f"expire {pay_no} at the provider", lambda: arena.control(f"trades/{pay_no}/expire")))
+    for _ in range(rng.choice((0, 1, 1, 2))):
+        add((f"query {pay_no}", lambda: arena.api(round_, "GET", f"/v1/payments/{pay_no}?refresh=true").status_code))
+    for _ in range(rng.choice((0, 1, 2))):
+        add((f"notice {pay_no} again", lambda: arena.control(f"trades/{pay_no}/renotify")))
+    if rng.random() < 0.2:
+        add((f"accept {pay_no}", lambda: arena.api(round_, "POST", f"/v1/payments/{pay_no}/accept", allowed=(200, 409)).status_code))
+
+
+# ------------------------------------------------------------------------------------------------ its end
+
+def let_time_pass(arena):
+    """Everywhere: nobody can pay any more, and what is still open closes."""
+    arena.sandbox.clear_faults()
+    for row in arena.books.rows("SELECT order_id FROM orders WHERE status NOT IN (%s, %s)", PAID, CLOSED):
+        order_id = row["order_id"]
+        arena.books.age(order_id)
+        arena.close(arena.rounds[order_id], order_id)
+    for row in arena.books.rows("SELECT DISTINCT order_id FROM pay_records WHERE status = %s", RECORD_UNPAID):
+        arena.books.age(row["order_id"])
+    paid = arena.books.paid()
+    for trade in arena.sandbox.trades():
+        if not trade["paid_ms"]:
+            arena.control(f"trades/{trade['pay_no']}/expire")
+        elif trade["pay_no"] not in paid:  # a provider repeats a notice that did not arrive for a day
+            arena.control(f"trades/{trade['pay_no']}/renotify")
+
+
+def open_ends(arena):
+    """Nothing is left to do: no order is open, nobody is to be asked, nothing is to be delivered."""
+    left = [(row["order_id"], f"the order is {row['status']}") for row in arena.books.rows(
+        "SELECT order_id, status FROM orders WHERE status NOT IN (%s, %s, %s)", PAID, CLOSED, REFUNDED)]
+    paid = arena.books.paid()
+    left += [(None, f"{trade['pay_no']} is paid at the provider only") for trade in arena.sandbox.trades()
+             if trade["paid_ms"] and trade["pay_no"] not in paid]
+    left += [(None, f"the schedule keeps {row}") for row in arena.books.rows("SELECT * FROM query_schedule")]
+    left += [(row["order_id"], f"{row['sink']} waits for an event") for row in arena.books.rows("SELECT * FROM outbox")]
+    return left
+
+
+def end_of(arena):
+    let_time_pass(arena)
+    arena.settle(lambda: open_ends(arena))
+    arena.messages.wait_distinct(consistency.carried(arena.books))
+    assert not arena.unexpected, "unexpected answers:\n" + consistency.explain(arena.unexpected, arena.name)
+    consistency.assert_consistent(arena.books, arena.sandbox.trades(), set(arena.messages.ids()), POLICIES, arena.name)
+
+
+@pytest.mark.limit(300 + 2 * ROUNDS)
+def test_notifications_queries_and_closes_race_to_one_end(arena):
+    apps = list(POLICIES)
+    for batch in numbers(ROUNDS):
+        rounds = [Round(number, apps[number % len(apps)]) for number in batch]
+        arena.together([(prepare, arena, round_) for round_ in rounds])
+        arena.race(rounds)
+        end_of(arena)
