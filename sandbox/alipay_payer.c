@@ -115,6 +115,7 @@ static struct reply front(struct sandbox *sandbox, const struct request *request
 {
     (void)request;
     struct page *page = page_begin("Alipay", "Trades");
+    fputs("<p><a href=\"/wechat\">Orders at WeChat Pay</a></p>\n", page->out);
     trades_lock(sandbox->trades);
     for (const struct trade *trade = trades_first(sandbox->trades); trade; trade = trade->next) {
         char *amount = money_text(trade->total_fen);

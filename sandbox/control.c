@@ -134,15 +134,17 @@ static struct reply show_trade(struct sandbox *sandbox, const struct request *re
 /* False: it is no JSON object, or a member is wrong. */
 static bool parse_wish(const json_t *body, struct wish *ret_wish)
 {
-    static const char *const members[] = {"notify", "amount", "out_request_no", "out_refund_no", "notice_id", "notify_url", NULL};
+    static const char *const members[] = {"notify", "amount", "out_request_no", "out_refund_no", "notice_id", "notify_url",
+                                          "coupon", NULL};
     const json_t *notify = json_object_get(body, "notify");
-    const char *amount, *request_no, *refund_no;
+    const char *amount, *coupon, *request_no, *refund_no;
     struct wish wish = {.announce = !notify ? ANNOUNCE_DEFAULT : json_is_true(notify) ? ANNOUNCE_YES : ANNOUNCE_NO};
     if (!json_has_only(body, members) || (notify && !json_is_boolean(notify)) || !json_text(body, "amount", &amount) ||
+        !json_text(body, "coupon", &coupon) ||
         !json_text(body, "out_request_no", &request_no) || !json_text(body, "out_refund_no", &refund_no) ||
         !json_text(body, "notice_id", &wish.notice_id) || !json_text(body, "notify_url", &wish.notify_url))
         return false;
-    if (amount && !money_parse(amount, &wish.fen))
+    if ((amount && !money_parse(amount, &wish.fen)) || (coupon && !money_parse(coupon, &wish.coupon_fen)))
         return false;
     if (wish.notify_url && !text_is_url(wish.notify_url, 256))
         return false;
@@ -206,7 +208,7 @@ static struct reply act(struct sandbox *sandbox, const struct request *request,
         reply = on(sandbox, number, slash + 1, &wish);
         free(number);
     } else {
-        reply = control_refuse(400, "the body is a JSON object: \"notify\" true or false, \"amount\", \"out_request_no\" or "
+        reply = control_refuse(400, "the body is a JSON object: \"notify\" true or false, \"amount\", \"coupon\", \"out_request_no\" or "
                                     "\"out_refund_no\", \"notice_id\", \"notify_url\" text");
     }
     json_decref(body);

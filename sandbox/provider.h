@@ -16,7 +16,7 @@ enum announce { ANNOUNCE_DEFAULT, ANNOUNCE_YES, ANNOUNCE_NO };
 /* What the body of a call may say about an event; texts are NULL when they are not given. */
 struct wish {
     enum announce announce;
-    int64_t fen; /* 0: not given */
+    int64_t fen, coupon_fen; /* 0: not given */
     const char *refund_no, *notice_id, *notify_url;
 };
 

@@ -49,6 +49,7 @@ struct trade {
     int64_t total_fen, refunded_fen; /* refunded_fen: of all refunds but closed ones */
     struct refund *refunds;
     struct params call;      /* WeChat Pay: what the order was made with */
+    int64_t coupon_fen;      /* WeChat Pay: how much of it a coupon paid */
     const char *shown_state; /* WeChat Pay: what an unpaid order looks like for a while; NULL: as it is */
     int64_t created_ms, paid_ms, closed_ms, refunded_ms; /* 0: not (yet) */
     int64_t expires_ms;

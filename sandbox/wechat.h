@@ -109,7 +109,8 @@ void wechat_expire_all(struct sandbox *sandbox);
 const char *wechat_state(const struct trade *trade);
 const char *wechat_refund_status(const struct refund *refund);
 
-const char *wechat_event_pay(struct sandbox *sandbox, struct trade *trade, enum announce announce);
+/* `coupon_fen`: so much of it is paid by a coupon; 0: nothing. */
+const char *wechat_event_pay(struct sandbox *sandbox, struct trade *trade, int64_t coupon_fen, enum announce announce);
 const char *wechat_event_close(struct trade *trade);
 const char *wechat_event_expire(struct trade *trade);
 /* An unpaid order as it looks for a while: USERPAYING, PAYERROR, ACCEPT; static text. */

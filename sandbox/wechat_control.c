@@ -17,7 +17,7 @@
 
 static const char *do_pay(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)
 {
-    return wechat_event_pay(sandbox, trade, wish->announce);
+    return wechat_event_pay(sandbox, trade, wish->coupon_fen, wish->announce);
 }
 
 static const char *do_close(struct sandbox *sandbox, struct trade *trade, const struct wish *wish)

@@ -78,10 +78,13 @@ void wechat_expire_all(struct sandbox *sandbox)
     trades_unlock(trades);
 }
 
-const char *wechat_event_pay(struct sandbox *sandbox, struct trade *trade, enum announce announce)
+const char *wechat_event_pay(struct sandbox *sandbox, struct trade *trade, int64_t coupon_fen, enum announce announce)
 {
     if (trade->status != TRADE_WAITING)
         return "the order is paid or closed";
+    if (coupon_fen >= trade->total_fen)
+        return "a coupon pays less than the whole";
+    trade->coupon_fen = coupon_fen;
     trade->status = TRADE_SUCCESS;
     trade->paid_ms = clock_now_ms();
     say("order %s: SUCCESS", trade->pay_no);

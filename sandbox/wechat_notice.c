@@ -104,6 +104,17 @@ static void set_time(struct params *fields, const char *name, int64_t ms)
     params_set(fields, name, at);
 }
 
+/* What the order costs stays total_fee; the payer's own money is the less. */
+static void set_coupon(struct params *fields, const struct trade *trade)
+{
+    wechat_set_fen(fields, "settlement_total_fee", trade->total_fen - trade->coupon_fen);
+    wechat_set_fen(fields, "coupon_fee", trade->coupon_fen);
+    params_set(fields, "coupon_count", "1");
+    params_set(fields, "coupon_type_0", "CASH");
+    params_set(fields, "coupon_id_0", "10000");
+    wechat_set_fen(fields, "coupon_fee_0", trade->coupon_fen);
+}
+
 void wechat_set_paid(struct params *fields, const struct trade *trade)
 {
     static const char *const copied[] = {"device_info", "sub_openid", "trade_type", "attach"};
@@ -115,11 +126,13 @@ void wechat_set_paid(struct params *fields, const struct trade *trade)
     params_set(fields, "bank_type", "OTHERS");
     wechat_set_fen(fields, "total_fee", trade->total_fen);
     params_set(fields, "fee_type", "CNY");
-    wechat_set_fen(fields, "cash_fee", trade->total_fen);
+    wechat_set_fen(fields, "cash_fee", trade->total_fen - trade->coupon_fen);
     params_set(fields, "cash_fee_type", "CNY");
     params_set(fields, "transaction_id", trade->trade_no);
     params_set(fields, "out_trade_no", trade->pay_no);
     set_time(fields, "time_end", trade->paid_ms);
+    if (trade->coupon_fen)
+        set_coupon(fields, trade);
 }
 
 static struct params begin_notice(const struct wechat *wechat, const char *result_code)

@@ -87,7 +87,7 @@ static struct reply pay(struct sandbox *sandbox, const struct request *request)
     struct trade *trade = number ? wechat_find(sandbox, number) : NULL;
     if (!trade)
         reply = no_order();
-    else if (!wechat_event_pay(sandbox, trade, ANNOUNCE_DEFAULT) && redirect && text_is_url(redirect, 4096))
+    else if (!wechat_event_pay(sandbox, trade, 0, ANNOUNCE_DEFAULT) && redirect && text_is_url(redirect, 4096))
         reply = page_redirect(text_copy(redirect));
     else
         reply = show_locked(trade, NULL);

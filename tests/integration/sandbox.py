@@ -161,7 +161,7 @@ class Sandbox:
         return self.post("/control/trades/%s/%s" % (pay_no, event), body).json()
 
     def pay(self, pay_no, **body):
-        """notify=False: without the notice."""
+        """notify=False: without the notice; coupon="1.00": at WeChat, a coupon pays so much of it."""
         return self.act(pay_no, "pay", **body)
 
     def close(self, pay_no, **body):

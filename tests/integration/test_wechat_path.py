@@ -9,6 +9,7 @@ import requests
 
 import wechat
 from books import CLOSED, PAID, RECORD_CLOSED, RECORD_PAID, RECORD_UNPAID, UNPAID
+from browser import PayForm, PayLink
 from paynotifyd import BUILD, free_port, wechat_settings
 from sandbox import Sandbox
 from told import assert_paid_and_told
@@ -67,15 +68,15 @@ def test_notices_that_are_not_wechat_s_change_nothing_and_the_next_one_pays(wech
     assert_paid_and_told(wechat_server, books, messages, order_id, payment["pay_no"], "w-1")
 
 
-@pytest.mark.parametrize("kind", ["tamper", "wrong_key", "bad_signature"])
-def test_a_notice_that_is_not_wechat_s_is_refused(wechat_server, sandbox, books, kind):
-    order_id, payment = new_payment(wechat_server)
-    sandbox.fault("notice", kind, count=-1)
-    sandbox.pay(payment["pay_no"])
-    assert [attempt["accepted"] for attempt in sandbox.wait_attempts(payment["pay_no"], 2)[:2]] == [False, False]
-    assert "FAIL" in sandbox.attempts(payment["pay_no"])[0]["answer"]
-    assert books.order(order_id)["status"] == UNPAID
-    assert books.record(payment["pay_no"])["status"] == RECORD_UNPAID
+def test_a_notice_that_is_not_wechat_s_is_refused(wechat_server, sandbox, books):
+    for kind in ("tamper", "wrong_key", "bad_signature"):
+        order_id, payment = new_payment(wechat_server, f"w-{kind}")
+        sandbox.fault("notice", kind, count=-1, pay_no=payment["pay_no"])
+        sandbox.pay(payment["pay_no"])
+        assert [attempt["accepted"] for attempt in sandbox.wait_attempts(payment["pay_no"], 2)[:2]] == [False, False]
+        assert "FAIL" in sandbox.attempts(payment["pay_no"])[0]["answer"]
+        assert books.order(order_id)["status"] == UNPAID
+        assert books.record(payment["pay_no"])["status"] == RECORD_UNPAID
 
 
 def test_a_notice_many_times_pays_once(wechat_server, sandbox, books, messages):
@@ -107,19 +108,23 @@ def test_the_other_way_of_signing_is_not_believed(wechat_server, sandbox, books)
     assert books.order(order_id)["status"] == PAID
 
 
-@pytest.mark.parametrize("changed", [{"total_fee": "8879"}, {"fee_type": "USD"}, {"mch_id": "1900000009"},
-                                     {"appid": "wx0000000000000000"}])
-def test_what_does_not_fit_the_books_is_held_for_review(make_server, sandbox, books, changed):
-    server = make_server({"channel wechat": wechat_settings(sandbox)}).start()
-    order_id, payment = new_payment(server)
-    sandbox.fault("notice", "change", fields=changed, count=-1)
-    sandbox.pay(payment["pay_no"])
-    sandbox.wait_attempts(payment["pay_no"], 1)
-    assert not sandbox.attempts(payment["pay_no"])[0]["accepted"]
-    assert books.order(order_id)["status"] == UNPAID
-    assert books.record(payment["pay_no"])["status"] == RECORD_UNPAID
-    assert books.events(order_id)[:1] == ["payment.review"]
-    assert books.audits(payment["pay_no"])[:1] == ["mismatch"]
+def test_what_does_not_fit_the_books_is_held_for_review(wechat_server, sandbox, books):
+    changes = [("total_fee", "8879"), ("fee_type", "USD"), ("mch_id", "1900000009"), ("appid", "wx0000000000000000")]
+    for name, value in changes:
+        order_id, payment = new_payment(wechat_server, f"w-{name}")
+        sandbox.fault("notice", "change", fields={name: value}, count=-1, pay_no=payment["pay_no"])
+        sandbox.pay(payment["pay_no"])
+        assert not sandbox.wait_attempts(payment["pay_no"], 1)[0]["accepted"]
+        assert books.order(order_id)["status"] == UNPAID
+        assert books.record(payment["pay_no"])["status"] == RECORD_UNPAID
+        assert books.events(order_id)[:1] == ["payment.review"], name
+        assert books.audits(payment["pay_no"])[:1] == ["mismatch"], name
+
+
+def test_a_payment_with_a_coupon_is_whole(wechat_server, sandbox, books, messages):
+    order_id, payment = new_payment(wechat_server)
+    sandbox.pay(payment["pay_no"], coupon="80.00")
+    assert_paid_and_told(wechat_server, books, messages, order_id, payment["pay_no"], "w-1")
 
 
 # ---------------------------------------------------------------------------------------------------- the other products
@@ -134,13 +139,16 @@ def test_the_payer_s_app_takes_the_parameters(wechat_server, sandbox, books, mes
 
 
 def test_a_phone_s_browser_pays_and_comes_back(wechat_server, sandbox, books, messages):
+    """WeChat looks at where the browser comes from, by name and by address."""
     order = wechat_server.order("w-1", return_url="https://shop.example/thanks")
     payment = wechat_server.payment(order["order_id"], channel="wechat", product="mweb", client_ip="127.0.0.1")
-    sandbox.wechat_set(check_address=True)
-    page = sandbox.session.get(payment["pay_url"], timeout=30, headers={"Referer": "https://shop.example/"})
-    assert page.status_code == 200 and page.url.startswith(sandbox.url), page.text
-    assert "Pay</button>" in page.text and "redirect_url" in page.text
-    sandbox.wechat_press_pay(sandbox.trade(payment["pay_no"])["trade_no"])
+    sandbox.wechat_set(check_address=True, domain="127.0.0.1")
+    link = PayLink(sandbox.session.get(payment["pay_url"], timeout=30))
+    page = sandbox.session.get(link.href, timeout=30, headers={"Referer": link.referer})
+    assert page.status_code == 200, page.text
+    fields = PayForm(page).fields
+    back = sandbox.wechat_press_pay(fields["trade"], redirect_url=fields["redirect_url"])
+    assert back.status_code == 303 and back.headers["Location"].startswith(wechat_server.public)
     assert_paid_and_told(wechat_server, books, messages, order["order_id"], payment["pay_no"], "w-1")
 
 

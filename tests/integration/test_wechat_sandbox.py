@@ -506,6 +506,17 @@ def test_a_notice_again_and_a_notice_of_a_failure(sandbox, merchant, receiver):
     assert first["transaction_id"] == again["transaction_id"] and first["nonce_str"] != again["nonce_str"]
 
 
+def test_a_coupon_pays_part_of_it(sandbox, md5, receiver):
+    wanted = order(notify_url=receiver.url)
+    md5.call(ORDER, **wanted)
+    with pytest.raises(requests.HTTPError):
+        sandbox.pay(wanted["out_trade_no"], coupon="88.80")
+    sandbox.pay(wanted["out_trade_no"], coupon="8.80")
+    for fields in (md5.check_notice(receiver.next()), md5.call(QUERY, out_trade_no=wanted["out_trade_no"])):
+        assert (fields["total_fee"], fields["cash_fee"], fields["settlement_total_fee"], fields["coupon_fee"],
+                fields["coupon_count"], fields["coupon_fee_0"]) == ("8880", "8000", "8000", "880", "1", "880")
+
+
 @pytest.mark.parametrize("kind, how", [("tamper", {}), ("bad_signature", {}), ("wrong_key", {}), ("tamper", {"fields": {"attach": "1"}})])
 def test_faults_that_break_a_notice_s_signature(sandbox, merchant, receiver, kind, how):
     wanted = order(notify_url=receiver.url)
