@@ -7,7 +7,7 @@ bench_bare_publisher_SOURCES = bench/bare_publisher.c
 bench_bare_publisher_CPPFLAGS = $(AM_CPPFLAGS) $(RABBITMQ_CFLAGS)
 bench_bare_publisher_LDADD = $(RABBITMQ_LIBS)
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += bench/notes.md bench/pgbench.sql bench/report.py bench/run.py bench/servers.py
+EXTRA_DIST += bench/due.py bench/notes.md bench/pgbench.sql bench/report.py bench/run.py bench/servers.py
 CLEANFILES += bench/results.json bench-report.md
 
 # PN_BENCH_COUNT=200000 make bench: more notifications per round. The report goes to bench-report.md in the build tree.

@@ -2,7 +2,7 @@
 """Measures what paynotify does beside what its parts can do alone, in one run on one machine. `make bench` calls it.
 
 For each store: notifications settled with sinks paused, the relay alone draining that backlog, settled and in the queue
-with the relay running, and paced. Beside it: pgbench with the same transaction one at a time, and a bare publisher.
+with the relay running, and paced; then many payments due at a slow provider at once (due.py). Beside it: pgbench with the same transaction one at a time, and a bare publisher.
 Every rate is the median of PN_BENCH_ROUNDS rounds (3), which take turns; PN_BENCH_COUNT (40000) notifications each.
 Prints the figures and writes the report (report.py) to the file given as argument.
 """
@@ -21,6 +21,7 @@ from rabbitmq import RabbitMQ
 from sandbox import Sandbox
 from waiting import wait_for
 
+import due
 import report
 
 BUILD = os.environ.get("PN_BUILDDIR", SOURCE)
@@ -41,10 +42,14 @@ class Bench:
         self.next_pay_no = 100_000_000_000_000_000
         self.queue = Queue(broker.url)
 
+    def numbers(self):
+        """The first of a thousand million numbers that nobody uses."""
+        self.next_pay_no += 1_000_000_000
+        return self.next_pay_no
+
     def fresh(self, store, count):
         """The first pay_no of `count` new unpaid payments."""
-        first = self.next_pay_no
-        self.next_pay_no += 1_000_000_000
+        first = self.numbers()
         store.fill(first, count, self.merchant)
         return first
 
@@ -153,6 +158,8 @@ class Bench:
             rounds["relaying"].append(self.relaying(store))
         say(f"{store.kind}: paced at {PACED_RATE}/s")
         result["paced"] = self.paced(store)
+        say(f"{store.kind}: {due.COUNT} payments due at once at a slow provider")
+        result["due"] = due.measure(self, store, self.directory, BUILD)
         return result
 
 

@@ -24,7 +24,14 @@ ORDERS = """INSERT INTO orders (order_id, app, out_business_id, user_id, order_t
     FROM {numbers}"""
 RECORDS = """INSERT INTO pay_records (pay_no, order_id, app, channel, product, amount_minor, currency, merchant, status,
     refunded_minor, created_at, expires_at)
-    SELECT n, n, 'learning', 'alipay', 'wap', 8880, 'CNY', '{merchant}', 601001, 0, {now}, {now} + 86400000 FROM {numbers}"""
+    SELECT n, n, 'learning', '{channel}', '{product}', 8880, 'CNY', '{merchant}', 601001, 0, {now}, {now} + 86400000 FROM {numbers}"""
+
+# As if their servers had been away: everything is due in this moment.
+DUE = """INSERT INTO query_schedule (subject, task, channel, version, due_at) SELECT n, 1, '{channel}', 1, {now} FROM {numbers}"""
+
+
+def fill_statements(due):
+    return (ORDERS, RECORDS, DUE) if due else (ORDERS, RECORDS)
 
 
 class Sqlite:
@@ -34,14 +41,15 @@ class Sqlite:
         self.path = os.path.join(directory, "bench.db")
         self.url = "sqlite:" + self.path
 
-    def fill(self, first, count, merchant):
+    def fill(self, first, count, merchant, channel="alipay", product="wap", due=False):
         """Unpaid orders with the pay_nos first … first + count - 1."""
         numbers = (f"(WITH RECURSIVE s (n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {first + count - 1})"
                    " SELECT n FROM s)")
         connection = sqlite3.connect(self.path, timeout=60)
         with connection:
-            for statement in (ORDERS, RECORDS):
-                connection.execute(statement.format(numbers=numbers, now="(unixepoch() * 1000)", merchant=merchant))
+            for statement in fill_statements(due):
+                connection.execute(statement.format(numbers=numbers, now="(unixepoch() * 1000)", merchant=merchant,
+                                                    channel=channel, product=product))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.close()
 
@@ -80,10 +88,11 @@ class PostgreSQL:
         self.url = self.server.start()
         self.directory = directory
 
-    def fill(self, first, count, merchant):
+    def fill(self, first, count, merchant, channel="alipay", product="wap", due=False):
         numbers = f"generate_series({first}::bigint, {first + count - 1}) AS s (n)"
-        for statement in (ORDERS, RECORDS):
-            self.server.psql(statement.format(numbers=numbers, now="pn_now_ms()", merchant=merchant))
+        for statement in fill_statements(due):
+            self.server.psql(statement.format(numbers=numbers, now="pn_now_ms()", merchant=merchant, channel=channel,
+                                              product=product))
         self.server.psql("VACUUM ANALYZE")
         self.server.psql("CHECKPOINT")
 

@@ -251,9 +251,10 @@ class Paynotifyd:
         return {name: float(value) for name, _, value in
                 (line.rpartition(" ") for line in lines if line and not line.startswith("#"))}
 
-    def rss_kib(self):
+    def rss_kib(self, which="VmRSS"):
+        """Resident memory; "VmHWM": at its highest since the start."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
-            return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+            return int(re.search(which + r":\s+(\d+)", file.read()).group(1))
 
 
 def command(*arguments, **more):
