@@ -128,7 +128,8 @@ static bool is_ambiguous(const struct view *view, const struct cashier_choice *c
     return false;
 }
 
-static void add_choice(struct view *view, const struct cashier_choice *choice, const char *class, const char *label)
+static void add_choice(struct view *view, const struct cashier_choice *choice, const char *class, const char *label,
+                       const char *label_end)
 {
     buf_addf(&view->page->html,
              "<form method=\"post\" action=\"%" PRId64 "/pay\"><input type=\"hidden\" name=\"k\" value=\"%s\">"
@@ -139,9 +140,9 @@ static void add_choice(struct view *view, const struct cashier_choice *choice, c
     text(view, choice->product->name);
     buf_addf(&view->page->html, "\"><button class=\"%s\" type=\"submit\">", class);
     text(view, label);
-    if (is_ambiguous(view, choice)) {
+    if (label_end) {
         adds(view, " · ");
-        text(view, choice->channel);
+        text(view, label_end);
     }
     adds(view, "</button></form>\n");
 }
@@ -196,8 +197,10 @@ static void show_choices(struct view *view)
          ". If you have paid there already, wait for the confirmation and do not pay twice.");
     if (shown->choice_count == 0)
         say(view, "hint", "此订单暂时没有可用的支付方式，请联系商家。", "There is no way to pay this order here. Please ask the shop.");
-    for (size_t i = 0; i < shown->choice_count; i++)
-        add_choice(view, &shown->choices[i], "choice", label_of(view, &shown->choices[i]));
+    for (size_t i = 0; i < shown->choice_count; i++) {
+        const struct cashier_choice *choice = &shown->choices[i];
+        add_choice(view, choice, "choice", label_of(view, choice), is_ambiguous(view, choice) ? choice->channel : NULL);
+    }
 }
 
 static void show_code(struct view *view)
@@ -239,7 +242,7 @@ static void show_open(struct view *view)
 static void show_retry(struct view *view)
 {
     if (view->shown->chosen.product)
-        add_choice(view, &view->shown->chosen, "main", pick(view, "重试", "Try again"));
+        add_choice(view, &view->shown->chosen, "main", pick(view, "重试", "Try again"), NULL);
 }
 
 static void add_links(struct view *view)

@@ -83,18 +83,29 @@ enum rc cashier_left(struct tx *tx, const struct pay_record *record, struct aren
     return rc;
 }
 
-enum rc cashier_pick(struct tx *tx, int64_t order_id, const char *channel, const char *product, struct arena *arena,
-                     const char **ret_key, bool *ret_left_others, struct error *err)
+bool cashier_fits_address(const struct pay_record *record, const char *client_ip, struct arena *arena)
+{
+    struct prepay params = { 0 };
+    if (!record->params || prepay_read(record->params, arena, &params, NULL) != RC_OK)
+        return true;
+    for (size_t i = 0; i < params.field_count; i++)
+        if (strcmp(params.fields[i].name, "client_ip") == 0)
+            return client_ip && strcmp(params.fields[i].value, client_ip) == 0;
+    return true;
+}
+
+enum rc cashier_pick(struct tx *tx, const struct payment_request *request, const char *product, const char *client_ip,
+                     struct arena *arena, const char **ret_key, bool *ret_left_others, struct error *err)
 {
     struct pay_record *records;
     size_t count;
     bool left_others = false;
-    enum rc rc = records_of_order(tx, order_id, arena, &records, &count, err);
+    enum rc rc = records_of_order(tx, request->order_id, arena, &records, &count, err);
     if (rc)
         return rc;
     const struct pay_record *last = last_choice(records, count);
-    bool again = last && last->status == PAYMENT_UNPAID && strcmp(last->channel, channel) == 0 &&
-                 strcmp(last->product, product) == 0;
+    bool again = last && last->status == PAYMENT_UNPAID && strcmp(last->channel, request->channel) == 0 &&
+                 strcmp(last->product, product) == 0 && cashier_fits_address(last, client_ip, arena);
     for (size_t i = 0; !again && rc == RC_OK && i < count; i++)
         if (cashier_made(&records[i]) && records[i].status == PAYMENT_UNPAID) {
             const struct schedule_entry close = { records[i].pay_no, TASK_CLOSE, records[i].channel, 0 };

@@ -112,11 +112,13 @@ enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct
 #define CASHIER_KEY_PREFIX "cashier:" /* of the idempotency keys that callers cannot use */
 
 bool cashier_made(const struct pay_record *record);
-/* Under the order's lock: the key of the attempt that choosing `product` of `channel` means, an open one or a new one. What
- * was chosen before a new one is put on the schedule to be closed: then *ret_left_others is set and the follow-up is to be
+/* False when it was made for a payer at another address, which its provider holds against him. */
+bool cashier_fits_address(const struct pay_record *record, const char *client_ip, struct arena *arena);
+/* Under the order's lock: the key of the attempt that this choice means, the open one chosen last or a new one. What was
+ * chosen before a new one is put on the schedule to be closed: then *ret_left_others is set and the follow-up is to be
  * woken after the commit. */
-enum rc cashier_pick(struct tx *tx, int64_t order_id, const char *channel, const char *product, struct arena *arena,
-                     const char **ret_key, bool *ret_left_others, struct error *err);
+enum rc cashier_pick(struct tx *tx, const struct payment_request *request, const char *product, const char *client_ip,
+                     struct arena *arena, const char **ret_key, bool *ret_left_others, struct error *err);
 /* Whether it was made by the cashier and another one was chosen since. */
 enum rc cashier_left(struct tx *tx, const struct pay_record *record, struct arena *arena, bool *ret_left, struct error *err);
 /* "cashier/123?k=…", relative to public_url. */

@@ -141,19 +141,6 @@ static bool is_fresh(const struct prepay *prepay)
     return prepay->url && (prepay->kind != PN_PREPAY_REDIRECT || wall_ms() - prepay->made_at < REDIRECT_LIFE_MS);
 }
 
-/* The cashier made it with the address of whoever chose, and somebody at another one opens it. */
-static bool is_elsewhere(const struct opening *opening)
-{
-    struct prepay params = { 0 };
-    const struct pay_record *record = &opening->page.record;
-    if (!cashier_made(record) || !record->params || prepay_read(record->params, opening->arena, &params, NULL) != RC_OK)
-        return false;
-    for (size_t i = 0; i < params.field_count; i++)
-        if (strcmp(params.fields[i].name, "client_ip") == 0)
-            return strcmp(params.fields[i].value, opening->client_ip) != 0;
-    return false;
-}
-
 /* The parts of the page that do not depend on what the provider says. */
 static enum rc fill_page(struct opening *opening, const char *signature, struct error *err)
 {
@@ -189,7 +176,9 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
     rc = store_read(pay->store, load_tx, opening, &err);
     if (rc == RC_OK)
         rc = fill_page(opening, signature, &err);
-    if (rc == RC_OK && may_go_on(opening) && is_elsewhere(opening)) {
+    bool elsewhere = rc == RC_OK && cashier_made(&opening->page.record) &&
+                     !cashier_fits_address(&opening->page.record, opening->client_ip, arena);
+    if (rc == RC_OK && may_go_on(opening) && elsewhere) {
         opening->page.kind = PAGE_CHOOSE_AGAIN;
         opening_end(opening, RC_OK, NULL);
     } else if (rc || !may_go_on(opening))

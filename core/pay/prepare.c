@@ -132,9 +132,11 @@ static enum rc intend_tx(struct tx *tx, void *arg, struct error *err)
     if (rc == RC_OK)
         rc = check_order(creation, &view->order, now, err);
     creation->key = request->idempotency_key;
-    if (rc == RC_OK && request->by_cashier)
-        rc = cashier_pick(tx, request->order_id, request->channel, creation->product->name, creation->arena, &creation->key,
-                          &creation->left_others, err);
+    if (rc == RC_OK && request->by_cashier) {
+        const struct param *client_ip = find_param(request, "client_ip", strlen("client_ip"));
+        rc = cashier_pick(tx, request, creation->product->name, client_ip ? client_ip->value : NULL, creation->arena,
+                          &creation->key, &creation->left_others, err);
+    }
     if (rc)
         return rc;
 

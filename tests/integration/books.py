@@ -43,6 +43,18 @@ class Books:
         finally:
             connection.close()
 
+    def change(self, sql, *parameters):
+        """Behind the server's back, such as making something older than it is."""
+        if self.kind == "pg":
+            connection = psycopg2.connect(self.where)
+            with connection, connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+        else:
+            connection = sqlite3.connect(self.where, timeout=30)
+            with connection:
+                connection.execute(sql.replace("%s", "?"), parameters)
+        connection.close()
+
     def value(self, sql, *parameters):
         return next(iter(self.rows(sql, *parameters)[0].values()))
 

@@ -5,6 +5,7 @@ integration_tests = \
 	tests/integration/test_api.py \
 	tests/integration/test_bad_input.py \
 	tests/integration/test_cashier.py \
+	tests/integration/test_cashier_browser.py \
 	tests/integration/test_config.py \
 	tests/integration/test_consistency.py \
 	tests/integration/test_crash.py \
@@ -30,6 +31,7 @@ integration_tests = \
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
+	tests/integration/chromium.py \
 	tests/integration/conftest.py \
 	tests/integration/consistency.py \
 	tests/integration/freezing.py \

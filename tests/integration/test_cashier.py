@@ -296,6 +296,75 @@ def test_the_cashier_s_keys_are_its_own(server, order, cashier):
     assert cashier.at(stranger).state == "choice" and cashier.at("x").state == "choice"
 
 
+# ---------------------------------------------------------------------------------------------------- the payer's address
+
+def wechat_settings(sandbox):
+    lines = (line.partition("=") for line in sandbox.wechat_conf().splitlines() if "=" in line and line[0] != ";")
+    return {"plugin": "wechat", **{name.strip(): value.strip() for name, _, value in lines}}
+
+
+@pytest.fixture
+def proxied(make_server, sandbox):
+    """A server behind a proxy at 127.0.0.1, and a provider that wants to know the payer's address."""
+    return make_server({"channel wechat": wechat_settings(sandbox), "server": {"trusted_proxies": "127.0.0.1"}}).start()
+
+
+def test_the_provider_is_told_the_payer_s_real_address(proxied, sandbox, books):
+    """The provider shows its page only to the address that it was told, and this test comes from 127.0.0.1."""
+    sandbox.wechat_set(check_address=True)
+    order = proxied.order("n1")
+    for forwarded, address in (("203.0.113.7", "203.0.113.7"), ("198.51.100.1, 203.0.113.8", "203.0.113.8"),
+                               ("2001:db8::1", "2001:db8::1"), ("junk", "127.0.0.1")):
+        payer = Cashier(order["cashier_url"], **{"X-Forwarded-For": forwarded})
+        page, pay_no = payer.choose("wechat", "mweb")
+        assert page.state == "open" and f'["client_ip","{address}"]' in books.record(pay_no)["params"]
+        theirs = Page(payer.get(page.links["Go to the payment"])).links["Continue to payment"]
+        shown = sandbox.session.get(theirs, headers={"Referer": proxied.public}, timeout=30).text
+        assert ("address is not spbill_create_ip" in shown) == (address != "127.0.0.1")
+
+
+def test_whoever_is_no_trusted_proxy_is_not_believed(make_server, sandbox, books):
+    server = make_server({"channel wechat": wechat_settings(sandbox)}).start()
+    payer = Cashier(server.order("n1")["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
+    _, pay_no = payer.choose("wechat", "mweb")
+    assert "127.0.0.1" in books.record(pay_no)["params"] and "203.0.113.7" not in books.record(pay_no)["params"]
+
+
+def test_a_redirect_is_a_page_of_ours_and_only_for_the_address_that_chose(proxied):
+    order = proxied.order("n1")
+    here = Cashier(order["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
+    there = Cashier(order["cashier_url"], **{"X-Forwarded-For": "203.0.113.9"})
+    page, pay_no = here.choose("wechat", "mweb")
+    link = page.links["Go to the payment"]
+    answer = here.get(link)
+    assert answer.status_code == 200 and answer.headers["Referrer-Policy"] == "strict-origin"
+    assert "location.replace" in answer.text and "checkmweb" in Page(answer).links["Continue to payment"]
+    away = there.get(link)
+    assert away.status_code == 303 and urllib.parse.urljoin(link, away.headers["Location"]) == order["cashier_url"]
+    page, second = there.choose("wechat", "mweb")  # for another address it is another payment
+    assert second != pay_no and there.get(page.links["Go to the payment"]).status_code == 200
+    assert here.at(pay_no).state in ("left", "ended")
+
+
+def test_a_redirect_that_has_grown_old_is_made_anew(proxied, sandbox, books):
+    """The provider is asked again, with the same parameters, and only then."""
+    payer = Cashier(proxied.order("n1")["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
+    page, pay_no = payer.choose("wechat", "mweb")
+    link = page.links["Go to the payment"]
+    sandbox.fault("gateway", "drop", count=-1)
+    assert payer.get(link).status_code == 200
+    kept = books.record(pay_no)["prepay"]
+    made_at = int(kept.partition('"made_at":')[2].partition(",")[0])
+    books.change("UPDATE pay_records SET prepay = %s WHERE pay_no = %s",
+                 kept.replace(str(made_at), str(made_at - 5 * 60 * 1000)), int(pay_no))
+    assert payer.get(link).status_code == 503
+    sandbox.clear_faults()
+    answer = payer.get(link)
+    assert answer.status_code == 200 and "checkmweb" in answer.text
+    renewed = int(books.record(pay_no)["prepay"].partition('"made_at":')[2].partition(",")[0])
+    assert renewed >= made_at
+
+
 # ---------------------------------------------------------------------------------------------------- what becomes of it
 
 def test_paid(server, order, cashier, notice):
