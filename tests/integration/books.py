@@ -98,6 +98,14 @@ class Books:
         """The numbers of all payments that are known as paid, as text."""
         return {str(row["pay_no"]) for row in self.rows("SELECT pay_no FROM pay_records WHERE paid_at IS NOT NULL")}
 
+    def scheduled(self, subject):
+        """The row of a payment, a refund or an order in the schedule; None: there is none."""
+        return next(iter(self.rows("SELECT * FROM query_schedule WHERE subject = %s", int(subject))), None)
+
+    def make_one_due(self, subject):
+        """Only what nobody has."""
+        self.change("UPDATE query_schedule SET due_at = 0 WHERE subject = %s AND claim = 0", int(subject))
+
     def events(self, order_id):
         """The types of what happened to an order, in order."""
         return [row["type"] for row in self.rows("SELECT type FROM events WHERE order_id = %s ORDER BY event_id", int(order_id))]

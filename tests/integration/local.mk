@@ -12,6 +12,7 @@ integration_tests = \
 	tests/integration/test_delivery_faults.py \
 	tests/integration/test_hints.py \
 	tests/integration/test_idempotence.py \
+	tests/integration/test_life.py \
 	tests/integration/test_listen.py \
 	tests/integration/test_openapi.py \
 	tests/integration/test_names.py \
