@@ -17,7 +17,7 @@
 
 #include "text.h"
 
-#define MOST_CONNECTIONS 512
+#define MOST_CONNECTIONS 1024
 #define IDLE_SECONDS 60
 
 /* A socket that listens, and who serves it. */

@@ -177,6 +177,25 @@ def notice(sandbox):
 
 
 @pytest.fixture
+def wechat_notice(sandbox):
+    """The same of WeChat Pay, signed as wechat_server's channel wants it by default."""
+    def make(pay_no, style="wechat-hmac", **fields):
+        usual = {"out_trade_no": str(pay_no), "total_fee": "8880", "cash_fee": "8880", "transaction_id": "4200" + str(pay_no)}
+        return sandbox.sign_notice(style=style, **{**usual, **fields}).encode()
+    return make
+
+
+@pytest.fixture
+def wechat_refund_notice(sandbox):
+    """wechat_refund_notice(pay_no, refund_no, **fields): 88.80 were refunded, encrypted in req_info and not signed."""
+    def make(pay_no, refund_no, **fields):
+        usual = {"out_trade_no": str(pay_no), "out_refund_no": str(refund_no), "total_fee": "8880", "refund_fee": "8880",
+                 "settlement_total_fee": "8880", "settlement_refund_fee": "8880"}
+        return sandbox.sign_notice(style="wechat-refund", **{**usual, **fields}).encode()
+    return make
+
+
+@pytest.fixture
 def bulk(sandbox):
     """bulk(server, count): (pay_no, body) of that many new payments of 88.80."""
     numbers = itertools.count(1)

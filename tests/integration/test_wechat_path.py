@@ -88,17 +88,25 @@ def test_a_notice_many_times_pays_once(wechat_server, sandbox, books, messages):
     assert_paid_and_told(wechat_server, books, messages, order_id, payment["pay_no"], "w-1")
 
 
+def test_a_refund_notice_is_no_payment(wechat_server, wechat_refund_notice, books):
+    """Nobody has signed it: whatever it says, the books stay as they are."""
+    order_id, payment = new_payment(wechat_server)
+    for fields in ({}, {"refund_status": "CHANGE"}, {"result_code": "SUCCESS", "return_code": "SUCCESS"}):
+        wechat_server.notify(wechat_refund_notice(payment["pay_no"], "r1", **fields), channel="wechat")
+        assert books.order(order_id)["status"] == UNPAID
+        assert books.record(payment["pay_no"])["status"] == RECORD_UNPAID
+    assert books.events(order_id) == []
+
+
 @both_signatures
-def test_the_other_way_of_signing_is_not_believed(wechat_server, sandbox, books):
+def test_the_other_way_of_signing_is_not_believed(wechat_server, wechat_notice, books):
     """Both are genuine signatures with the right key: only the configured one counts."""
     order_id, payment = new_payment(wechat_server)
     mine = wechat_server.sections["channel wechat"]["sign_type"]
     styles = {"MD5": "wechat-md5", "HMAC-SHA256": "wechat-hmac"}
-    fields = {"out_trade_no": payment["pay_no"], "total_fee": "8880", "cash_fee": "8880"}
 
     def notify(style):
-        return wechat_server.notify(sandbox.sign_notice(style=style, **fields), channel="wechat",
-                                    headers={"Content-Type": "text/xml"})
+        return wechat_server.notify(wechat_notice(payment["pay_no"], style), channel="wechat", headers={"Content-Type": "text/xml"})
     other = next(style for name, style in styles.items() if name != mine)
     status, text = notify(other)
     assert status == 200 and wechat.read_xml(text)["return_code"] == "FAIL"

@@ -6,6 +6,7 @@ import os
 import re
 import ssl
 import stat
+import subprocess
 
 import pytest
 import requests
@@ -103,6 +104,25 @@ def test_a_key_that_is_none_is_named(tmp_path):
     (tmp_path / "wechat-key.txt").write_text("short")
     with pytest.raises(RuntimeError, match="wechat-key.txt holds no API key"):
         Sandbox(BUILD, tmp_path).start()
+
+
+@pytest.mark.parametrize("arguments", [["--wechat-close-after", "-1"], ["--wechat-close-after", "86401"],
+                                       ["--wechat-close-after", ""], ["--wechat-close-after", "5m"], ["--wechat-tls"],
+                                       ["--wechat-tls", "nowhere"], ["--wechat-tls", "127.0.0.1:x"]])
+def test_wrong_arguments_are_refused(arguments, tmp_path):
+    done = subprocess.run([os.path.join(BUILD, "paynotify-sandbox"), "--dir", tmp_path, *arguments], capture_output=True,
+                          timeout=30)
+    assert done.returncode in (1, 2) and done.stderr
+
+
+def test_certificates_that_are_gone_are_named(tmp_path):
+    with Sandbox(BUILD, tmp_path, wechat_tls=True) as running:
+        os.unlink(running.path("wechat-server-key.pem"))
+    with pytest.raises(RuntimeError, match="certificates cannot be read"):
+        Sandbox(BUILD, tmp_path, wechat_tls=True).start()
+    os.unlink(tmp_path / "wechat-ca.pem")  # then they are made anew
+    with Sandbox(BUILD, tmp_path, wechat_tls=True) as running:
+        assert running.wechat_account()["tls_url"].startswith("https://")
 
 
 # -- from an order to its notice
@@ -791,8 +811,9 @@ def test_wrong_settings_are_refused(sandbox, wrong):
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """A sandbox that wants the client's certificate for refunds."""
-    with Sandbox(BUILD, tmp_path_factory.mktemp("strict"), wechat_close_after=0, wechat_tls=True) as running:
-        yield running
+    running = Sandbox(BUILD, tmp_path_factory.mktemp("strict"), wechat_close_after=0, wechat_tls=True).start()
+    yield running
+    assert running.stop() == 0, running.log()
 
 
 def refund_status(strict, **how):
