@@ -3,6 +3,7 @@
  */
 #include "pay/pace.h"
 
+#include <limits.h>
 #include <stddef.h>
 
 #define SECOND INT64_C(1000)
@@ -60,4 +61,24 @@ int64_t pace_close(int answers, uint32_t random)
 {
     static const struct step steps[] = { QUICK_TRIES, { 12, 5 * MINUTE }, { 23, HOUR }, { 5, DAY } };
     return step_of(steps, sizeof steps / sizeof *steps, answers, random);
+}
+
+int64_t pace_refund(int answers, uint32_t random)
+{
+    static const struct step steps[] = { { 1, 10 * SECOND }, { 1, 30 * SECOND }, { 1, MINUTE }, { 1, 5 * MINUTE },
+                                         { 1, 30 * MINUTE }, { 1, HOUR },        { 40, 6 * HOUR } };
+    return step_of(steps, sizeof steps / sizeof *steps, answers, random);
+}
+
+int64_t pace_refund_unknown(int unknowns, uint32_t random)
+{
+    static const struct step steps[] = { { 1, 10 * SECOND }, { 1, 5 * MINUTE }, { 1, HOUR }, { 5, DAY } };
+    return step_of(steps, sizeof steps / sizeof *steps, unknowns, random);
+}
+
+int64_t pace_refund_unsent(int tries, uint32_t random)
+{
+    static const struct step steps[] = { { 1, 10 * SECOND }, { 1, 20 * SECOND },  { 1, 40 * SECOND },
+                                         { 1, 80 * SECOND }, { 1, 160 * SECOND }, { INT_MAX, 5 * MINUTE } };
+    return step_of(steps, sizeof steps / sizeof *steps, tries, random);
 }

@@ -22,4 +22,13 @@ int64_t pace_close_unknown(int unknowns, uint32_t random);
  * for a day, a day five times, enough. */
 int64_t pace_close(int answers, uint32_t random);
 
+/* After so many answers that a provider works on a refund: 10 and 30 seconds, a minute, 5, 30, an hour, then every 6 hours for
+ * ten days, enough. */
+int64_t pace_refund(int answers, uint32_t random);
+/* After so many in a row that taught nothing about it: 10 seconds, for what a time-out came to is mostly known soon; then like
+ * pace_unknown. */
+int64_t pace_refund_unknown(int unknowns, uint32_t random);
+/* After so many tries that did not even leave: 10 seconds, doubling to 160, then every 5 minutes, without an end. */
+int64_t pace_refund_unsent(int tries, uint32_t random);
+
 #endif

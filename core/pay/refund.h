@@ -1,6 +1,6 @@
 /*
- * What the files about refunds share: refund.c begins them, refund_ask.c asks the provider and keeps the schedule right,
- * refund_wait.c says when to ask again. Inside core/pay only.
+ * What the files about refunds share: refund.c begins them, refund_ask.c asks the provider and keeps the schedule right. Inside
+ * core/pay only.
  */
 #ifndef PN_PAY_REFUND_H
 #define PN_PAY_REFUND_H
@@ -25,6 +25,7 @@ struct asking {
     bool refused;          /* asked for again, and declined: whether it is unknown there is asked once more */
     struct pn_str refusal; /* the words of that */
     enum schedule_answer learned;
+    bool enough;           /* asking again would teach nothing */
     enum settle_outcome outcome;
     struct pn_result said; /* on its way to the committer */
 };
@@ -41,11 +42,5 @@ void refund_ask(struct asking *asking);
 
 /* Reads refund, record and order. */
 enum rc refund_view_read(struct tx *tx, int64_t refund_no, struct arena *arena, struct refund_view *ret, struct error *err);
-
-/* ---- refund_wait.c */
-
-/* How long to wait before the next question, after one that came to `last`, with jitter from `random`; 0: people must look at it.
- * attempts, answers and unknowns as in struct scheduled, before this one. */
-int64_t refund_wait_ms(enum schedule_answer last, int attempts, int answers, int unknowns, uint32_t random);
 
 #endif

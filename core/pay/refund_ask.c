@@ -4,12 +4,13 @@
  * A chain of small functions that name each other, like close.c; workers only.
  */
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "pay/pace.h"
 #include "pay/refund.h"
+#include "pay/task.h"
 
 bool refund_ended(const struct refund *refund)
 {
@@ -41,50 +42,26 @@ enum rc refund_mark(struct asking *asking, struct tx *tx, struct error *err)
 
 /* ------------------------------------------------------------------------------------------------ the end of a chain */
 
-struct ending {
-    struct asking *asking;
-    struct event_write write;
-};
-
-/* Nobody asks any more: somebody has to be told, once per record. */
-static enum rc call_people(struct ending *ending, struct tx *tx, struct error *err)
+static int64_t wait_of(const struct asking *asking)
 {
-    struct asking *asking = ending->asking;
-    struct refund_view *view = &asking->view;
-    enum rc rc = record_set_review(tx, view->record.pay_no, err);
-    if (rc)
-        return rc == RC_CONFLICT ? RC_OK : rc; /* it says so already */
-    view->record.needs_review = true;
-    rc = event_make("payment.review", &view->order, &view->record, &view->refund, NULL, asking->arena, &ending->write.event, err);
-    if (rc)
-        return rc;
-    struct order_change change = { .order_id = view->order.order_id, .from = view->order.status, .to = view->order.status,
-                                   .last_event = view->order.last_event };
-    rc = settle_store(tx, &(struct settle_writes){ .orders = &change, .order_count = 1 }, err);
-    return rc ? rc : event_store(&ending->write, tx, err);
-}
-
-static enum rc ask_later(struct ending *ending, struct tx *tx, struct error *err)
-{
-    struct asking *asking = ending->asking;
-    const struct scheduled *held = &asking->held;
-    uint32_t random = 0;
-    (void)!getrandom(&random, sizeof random, GRND_NONBLOCK); /* without: no jitter */
-    int64_t wait = refund_wait_ms(asking->learned, held->attempts, held->answers, held->unknowns, random);
-    if (wait > 0)
-        return schedule_again(tx, held->subject, held->version, wait, asking->learned, err);
-    enum rc rc = call_people(ending, tx, err);
-    return rc ? rc : schedule_done(tx, held->subject, held->version, err);
+    switch (asking->learned) {
+    case ANSWER_LEARNED:
+        return pace_refund(asking->held.answers + 1, task_random());
+    case ANSWER_UNKNOWN:
+        return pace_refund_unknown(asking->held.unknowns + 1, task_random());
+    case ANSWER_NOT_ASKED:
+        break;
+    }
+    return pace_refund_unsent(asking->held.attempts + 1, task_random());
 }
 
 /* The last transaction: what the books say now, and when to ask again. Whoever has taken the row over looks after it himself. */
 static enum rc end_tx(struct tx *tx, void *arg, struct error *err)
 {
-    struct ending *ending = arg;
-    struct asking *asking = ending->asking;
+    struct asking *asking = arg;
     const struct scheduled *held = &asking->held;
     bool ours = false;
-    event_done(&ending->write, false); /* of a run that was rolled back */
+    asking->enough = false;
     enum rc rc = lock_and_read(asking, tx, err);
     if (rc == RC_OK)
         rc = schedule_held(tx, held->subject, held->version, &ours, err);
@@ -95,16 +72,22 @@ static enum rc end_tx(struct tx *tx, void *arg, struct error *err)
         return schedule_done(tx, held->subject, held->version, err);
     if (asking->unsent && !asking->doubted && refund->status == REFUND_CREATED)
         rc = refund_set_doubt(tx, refund->refund_no, false, err);
-    return rc ? rc : ask_later(ending, tx, err);
+    int64_t wait = wait_of(asking);
+    asking->enough = wait == PACE_ENOUGH;
+    return rc || asking->enough ? rc : schedule_again(tx, held->subject, held->version, wait, asking->learned, err);
 }
 
 /* When that fails, the lease brings the refund back. */
 static void end(struct asking *asking)
 {
     struct error err = { 0 };
-    struct ending ending = { .asking = asking, .write = { .pay = asking->pay, .arena = asking->arena } };
-    enum rc rc = store_write(asking->pay->store, LANE_WORK, end_tx, &ending, &err);
-    event_done(&ending.write, rc == RC_OK);
+    enum rc rc = store_write(asking->pay->store, LANE_WORK, end_tx, asking, &err);
+    if (rc == RC_OK && asking->enough) {
+        rc = record_give_up(asking->pay, &asking->view.record, &asking->held,
+                            "what became of a refund could not be learned for days; it is not asked about any more", false,
+                            asking->arena, &err);
+        asking->view.record.needs_review = true;
+    }
     if (rc)
         log_warn("a refund will be asked about again", LOG_I("refund_no", asking->view.refund.refund_no), LOG_S("detail", err.text));
     asking->done(asking->arg, rc, rc ? NULL : &asking->view, &err);

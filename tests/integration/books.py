@@ -7,7 +7,7 @@ import sqlite3
 import psycopg2
 import psycopg2.extras
 
-TABLES = ("orders", "order_goods", "pay_records", "events", "outbox", "delivery_history", "notify_audit", "query_schedule")
+TABLES = ("orders", "order_goods", "pay_records", "events", "outbox", "delivery_history", "notify_audit", "query_schedule", "refunds")
 
 UNPAID, PAID, CLOSED, REFUNDED, CLOSING = 600001, 600002, 600003, 600004, 600005
 RECORD_UNPAID, RECORD_PAID, RECORD_REFUNDED, RECORD_CLOSED = 601001, 601002, 601003, 601004
@@ -105,6 +105,9 @@ class Books:
     def make_one_due(self, subject):
         """Only what nobody has."""
         self.change("UPDATE query_schedule SET due_at = 0 WHERE subject = %s AND claim = 0", int(subject))
+
+    def refunds(self, pay_no):
+        return self.rows("SELECT * FROM refunds WHERE pay_no = %s ORDER BY refund_no", int(pay_no))
 
     def events(self, order_id):
         """The types of what happened to an order, in order."""

@@ -27,6 +27,7 @@ TEST_SECONDS = 180
 def pytest_configure(config):
     config.addinivalue_line("markers", f"limit(seconds): how long the test may take, if not {TEST_SECONDS} s")
     config.addinivalue_line("markers", "certificates: the sandbox plays Alipay's certificate mode")
+    config.addinivalue_line("markers", "policies: what is late or duplicate is refunded by the app's policies")
     config.addinivalue_line("markers", "store(kind): makes sense on this store only")
 
 

@@ -18,6 +18,7 @@ integration_tests = \
 	tests/integration/test_names.py \
 	tests/integration/test_path.py \
 	tests/integration/test_races.py \
+	tests/integration/test_refunds.py \
 	tests/integration/test_return.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_sandbox_alipay.py \

@@ -3,6 +3,8 @@
  */
 #include "unit.h"
 
+#include <limits.h>
+
 #include "pay/pace.h"
 
 #define SECOND INT64_C(1000)
@@ -103,6 +105,39 @@ static void a_payment_that_cannot_be_closed_is_tried_for_six_days(void **state)
     assert_true(five_minutes > 5 * MINUTE && five_minutes < 6 * MINUTE);
 }
 
+/* All waits of a pace, in days. */
+static int64_t days_of(int64_t (*pace)(int number, uint32_t random), uint32_t random)
+{
+    int64_t sum = 0, wait;
+    for (int i = 1; (wait = pace(i, random)) != PACE_ENOUGH; i++)
+        sum += wait;
+    return sum / DAY;
+}
+
+static void refunds_are_asked_about_for_days(void **state)
+{
+    (void)state;
+    static const int64_t works[] = { 10 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, 6 * HOUR };
+    static const int64_t silent[] = { 10 * SECOND, 5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY };
+    for (int r = 0; r < RANDOMS; r++) {
+        for (int i = 0; i < 8; i++) {
+            assert_about(pace_refund(i + 1, randoms[r]), works[i]);
+            assert_about(pace_refund_unknown(i + 1, randoms[r]), silent[i]);
+        }
+        assert_int_equal(pace_refund_unknown(9, randoms[r]), PACE_ENOUGH);
+        assert_in_range(days_of(pace_refund, randoms[r]), 9, 11);
+    }
+}
+
+static void an_unsent_refund_is_never_given_up(void **state)
+{
+    (void)state;
+    assert_about(pace_refund_unsent(1, 0), 10 * SECOND);
+    assert_about(pace_refund_unsent(5, 0), 160 * SECOND);
+    assert_about(pace_refund_unsent(6, 0), 5 * MINUTE);
+    assert_about(pace_refund_unsent(INT_MAX, 0), 5 * MINUTE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +146,8 @@ int main(void)
         cmocka_unit_test(no_query_is_much_later_than_the_expiry),
         cmocka_unit_test(silence_is_borne_for_five_days),
         cmocka_unit_test(a_payment_that_cannot_be_closed_is_tried_for_six_days),
+        cmocka_unit_test(refunds_are_asked_about_for_days),
+        cmocka_unit_test(an_unsent_refund_is_never_given_up),
     };
     return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }

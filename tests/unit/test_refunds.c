@@ -927,27 +927,6 @@ static void a_refund_is_read_and_refreshed_by_its_own_app(void **state)
     assert_int_equal(count, 0);
 }
 
-/* ---- when */
-
-static void waits_grow_and_end(void **state)
-{
-    (void)state;
-    int64_t days = 24 * 3600 * 1000, all = 0, wait;
-    assert_int_equal(refund_wait_ms(ANSWER_LEARNED, 0, 0, 0, 100), 10000);
-    assert_int_equal(refund_wait_ms(ANSWER_LEARNED, 0, 1, 0, 100), 30000);
-    assert_int_equal(refund_wait_ms(ANSWER_UNKNOWN, 0, 0, 1, 100), 300000);
-    assert_int_equal(refund_wait_ms(ANSWER_NOT_ASKED, 99, 99, 99, 100), 300000);
-    assert_int_equal(refund_wait_ms(ANSWER_LEARNED, 0, 0, 0, 0), 9000);
-    assert_int_equal(refund_wait_ms(ANSWER_LEARNED, 0, 0, 0, 200), 11000);
-    for (int i = 0; (wait = refund_wait_ms(ANSWER_LEARNED, i, i, 0, 100)) > 0; i++)
-        all += wait;
-    assert_in_range(all, 9 * days, 11 * days);
-    all = 0;
-    for (int i = 0; (wait = refund_wait_ms(ANSWER_UNKNOWN, i, 0, i, 100)) > 0; i++)
-        all += wait;
-    assert_in_range(all, 5 * days, 6 * days);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -975,7 +954,6 @@ int main(void)
         cmocka_unit_test(a_policy_refunds_what_is_not_its_orders_once),
         cmocka_unit_test(a_question_settles_what_it_learns_and_nothing_else),
         cmocka_unit_test(a_refund_is_read_and_refreshed_by_its_own_app),
-        cmocka_unit_test(waits_grow_and_end),
     };
     return cmocka_run_group_tests_name("refunds", tests, open_store, close_store);
 }
