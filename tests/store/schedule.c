@@ -117,12 +117,15 @@ static void lapsed_lease_leaves_the_row_to_the_next(void **state)
     int64_t subject = new_id();
     work_put(subject, TASK_QUERY, channel, 0);
     struct scheduled slow = work_claim_one(channel, 0), next = work_claim_one(channel, HOUR_MS);
+    assert_false(work_is_held(subject, slow.version));
+    assert_true(work_is_held(subject, next.version));
     work_again(&slow, 0, ANSWER_LEARNED);
     assert_false(work_look(subject).due);
     work_done(subject, slow.version);
     assert_true(work_look(subject).there);
     work_done(subject, next.version);
     assert_false(work_look(subject).there);
+    assert_false(work_is_held(subject, next.version));
 }
 
 /* Whoever worked on the old one may come back late. */
@@ -167,6 +170,8 @@ static void holder_has_the_row_for_itself(void **state)
     work_put(taken, TASK_QUERY, channel, 0);
     struct scheduled worker = work_claim_one(channel, HOUR_MS);
     version = work_hold(taken, TASK_CLOSE, channel, 5, HOUR_MS);
+    assert_true(work_is_held(taken, version));
+    assert_false(work_is_held(taken, worker.version));
     work_done(taken, worker.version);
     work_again(&worker, 0, ANSWER_UNKNOWN);
     assert_int_equal(work_count_due(channel), 0);

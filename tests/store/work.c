@@ -13,6 +13,7 @@ struct call {
     size_t limit;
     int64_t claim, ms, subject, version;
     enum schedule_answer answer;
+    bool held;
     struct scheduled *items;
     size_t count;
 };
@@ -21,6 +22,7 @@ TX(hold_tx, struct call, return schedule_hold(tx, &a->entry, a->claim, &a->versi
 TX(claim_tx, struct call,
    return schedule_claim(tx, a->channel, a->limit, a->claim, a->ms, arena, &a->items, &a->count, err);)
 TX(again_tx, struct call, return schedule_again(tx, a->subject, a->version, a->ms, a->answer, err);)
+TX(held_tx, struct call, return schedule_held(tx, a->subject, a->version, &a->held, err);)
 TX(done_tx, struct call, return schedule_done(tx, a->subject, a->version, err);)
 TX(prune_tx, struct call, return schedule_prune(tx, a->channel, a->limit, &a->count, err);)
 TX(release_tx, struct call, return schedule_release(tx, a->claim, err);)
@@ -61,6 +63,13 @@ size_t work_count_due(const char *channel)
 void work_again(const struct scheduled *row, int64_t due_in_ms, enum schedule_answer answer)
 {
     write_ok(again_tx, &(struct call){ .subject = row->subject, .version = row->version, .ms = due_in_ms, .answer = answer });
+}
+
+bool work_is_held(int64_t subject, int64_t version)
+{
+    struct call call = { .subject = subject, .version = version };
+    read_ok(held_tx, &call);
+    return call.held;
 }
 
 void work_done(int64_t subject, int64_t version)

@@ -14,6 +14,7 @@ size_t work_claim(const char *channel, size_t limit, int64_t claim, int64_t leas
 struct scheduled work_claim_one(const char *channel, int64_t lease_ms); /* the only row that is due */
 size_t work_count_due(const char *channel); /* by claiming them for no time */
 void work_again(const struct scheduled *row, int64_t due_in_ms, enum schedule_answer answer);
+bool work_is_held(int64_t subject, int64_t version);
 void work_done(int64_t subject, int64_t version);
 size_t work_prune(const char *channel, size_t limit);
 void work_release(int64_t claim);
