@@ -344,13 +344,13 @@ int server_run(struct server *server, struct sandbox *sandbox, const struct rout
     return serve_door(server, &server->plain) && (!server->secure.url || serve_door(server, &server->secure)) ? 0 : -1;
 }
 
+/* Its URL stays: a handler at the other door may read it. */
 static void close_door(struct door *door)
 {
     if (door->daemon)
         MHD_stop_daemon(door->daemon); /* closes the socket */
     else if (door->url)
         close(door->socket);
-    free(door->url);
 }
 
 void server_free(struct server *server)
@@ -363,6 +363,8 @@ void server_free(struct server *server)
     pthread_mutex_unlock(&server->lock);
     close_door(&server->secure);
     close_door(&server->plain);
+    free(server->secure.url);
+    free(server->plain.url);
     pthread_cond_destroy(&server->stopping);
     pthread_mutex_destroy(&server->lock);
     free(server);

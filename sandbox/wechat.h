@@ -82,8 +82,10 @@ struct params wechat_refusal(const struct wechat_call *call, const char *err_cod
 void wechat_set_fen(struct params *fields, const char *name, int64_t fen);
 /* 1 to 10000000000 without leading zeros. */
 bool wechat_parse_fen(const char *text, int64_t *ret_fen);
-/* `least` to `most` of [A-Za-z0-9_-|*] and of `more`. */
-bool wechat_is_number(const char *text, size_t least, size_t most, const char *more);
+/* What numbers of the merchant's may hold; those of refunds also '@'. */
+#define WECHAT_NUMBER "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-|*"
+/* `least` to `most` of those characters. */
+bool wechat_is_number(const char *text, size_t least, size_t most, const char *characters);
 /* The trade that transaction_id or out_trade_no names. NULL: there is none. */
 struct trade *wechat_named_trade(const struct wechat_call *call);
 

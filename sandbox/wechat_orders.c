@@ -55,11 +55,9 @@ bool wechat_parse_fen(const char *text, int64_t *ret_fen)
     return true;
 }
 
-bool wechat_is_number(const char *text, size_t least, size_t most, const char *more)
+bool wechat_is_number(const char *text, size_t least, size_t most, const char *characters)
 {
-    size_t n = 0;
-    while (text[n] && (strchr("_-|*", text[n]) || strchr(more, text[n]) || text_is_word((char[]){text[n], '\0'}, 1)))
-        n++;
+    size_t n = strspn(text, characters);
     return n >= least && n <= most && text[n] == '\0';
 }
 
@@ -128,7 +126,7 @@ static const char *check_values(const struct params *params)
     const char *scene = params_get(params, "scene_info"), *notify_url = params_get(params, "notify_url");
     if (!is_one_of(params_get(params, "trade_type"), types))
         return "trade_type is NATIVE, MWEB, JSAPI or APP";
-    if (!wechat_is_number(params_get(params, "out_trade_no"), 6, 32, ""))
+    if (!wechat_is_number(params_get(params, "out_trade_no"), 6, 32, WECHAT_NUMBER))
         return "out_trade_no has 6 to 32 of digits, letters and _-|*";
     if (!is_within(params, "body", 128) || !is_within(params, "attach", 127) || !is_within(params, "detail", 6000) ||
         !is_within(params, "product_id", 32) || !is_within(params, "openid", 128) || !is_within(params, "sub_openid", 128))

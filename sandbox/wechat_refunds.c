@@ -39,7 +39,7 @@ static const char *parse_wanted(const struct params *params, struct wanted *ret_
                             .notify_url = params_get(params, "notify_url"),
                             .reason = params_get(params, "refund_desc")};
     const char *currency = params_get(params, "refund_fee_type");
-    if (!wechat_is_number(wanted.refund_no, 1, 64, "@"))
+    if (!wechat_is_number(wanted.refund_no, 1, 64, WECHAT_NUMBER "@"))
         return "out_refund_no has 1 to 64 of digits, letters and _-|*@";
     if (!wechat_parse_fen(params_get(params, "total_fee"), &wanted.total_fen) ||
         !wechat_parse_fen(params_get(params, "refund_fee"), &wanted.fen))
