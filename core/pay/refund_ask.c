@@ -55,6 +55,17 @@ static int64_t wait_of(const struct asking *asking)
     return pace_refund_unsent(asking->held.attempts + 1, task_random());
 }
 
+/* While a refund is in doubt, its amount may explain one that was made at the provider. When it was not, that one is missing. */
+static enum rc leave(struct asking *asking, struct tx *tx, struct error *err)
+{
+    const struct pay_record *record = &asking->view.record;
+    const struct schedule_entry check = { record->pay_no, TASK_CHECK, record->channel, 0 };
+    enum rc rc = RC_OK;
+    if (asking->view.refund.status == REFUND_FAILED && asking->doubted)
+        rc = schedule_put(tx, &check, err);
+    return rc ? rc : schedule_done(tx, asking->held.subject, asking->held.version, err);
+}
+
 /* The last transaction: what the books say now, and when to ask again. Whoever has taken the row over looks after it himself. */
 static enum rc end_tx(struct tx *tx, void *arg, struct error *err)
 {
@@ -69,7 +80,7 @@ static enum rc end_tx(struct tx *tx, void *arg, struct error *err)
         return rc;
     struct refund *refund = &asking->view.refund;
     if (refund_ended(refund))
-        return schedule_done(tx, held->subject, held->version, err);
+        return leave(asking, tx, err);
     if (asking->unsent && !asking->doubted && refund->status == REFUND_CREATED)
         rc = refund_set_doubt(tx, refund->refund_no, false, err);
     int64_t wait = wait_of(asking);

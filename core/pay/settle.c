@@ -199,6 +199,8 @@ static enum settle_outcome decide_our_refund(const struct fact *fact, int index,
     case PN_STATE_PROCESSING:
         if (refund->status == REFUND_CREATED || refund->status == REFUND_UNKNOWN)
             refund->status = REFUND_PROCESSING;
+        else if (refund->status == REFUND_FAILED)
+            call_people("the provider works on a refund that had failed; its amount is not set aside any more", record, effects);
         return SETTLED_NOTED;
     case PN_STATE_UNKNOWN:
     case PN_STATE_UNPAID:

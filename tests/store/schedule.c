@@ -128,6 +128,32 @@ static void lapsed_lease_leaves_the_row_to_the_next(void **state)
     assert_false(work_is_held(subject, next.version));
 }
 
+TX(held_tx, struct scheduled, bool held = false; enum rc rc = schedule_held(tx, a->subject, a->version, &held, err);
+   a->answers = held; return rc;)
+
+static bool is_held(struct scheduled row)
+{
+    write_ok(held_tx, &row);
+    return row.answers;
+}
+
+static void whoever_has_a_row_knows_until_it_is_taken_over(void **state)
+{
+    (void)state;
+    const char *channel = new_name("channel");
+    int64_t subject = new_id();
+    work_put(subject, TASK_REFUND, channel, 0);
+    struct scheduled slow = work_claim_one(channel, 0);
+    assert_true(is_held(slow)); /* a lease that has lapsed, and that nobody has taken */
+    struct scheduled next = work_claim_one(channel, HOUR_MS);
+    assert_false(is_held(slow));
+    assert_true(is_held(next));
+    work_put(subject, TASK_REFUND, channel, HOUR_MS);
+    assert_false(is_held(next));
+    work_done(subject, 0);
+    assert_false(is_held(next));
+}
+
 /* Whoever worked on the old one may come back late. */
 static void row_put_anew_is_not_the_old_one(void **state)
 {
@@ -290,6 +316,7 @@ const struct CMUnitTest schedule_tests[] = {
     cmocka_unit_test(answers_are_counted_and_unknown_ones_in_a_row),
     cmocka_unit_test(put_during_work_keeps_the_row),
     cmocka_unit_test(lapsed_lease_leaves_the_row_to_the_next),
+    cmocka_unit_test(whoever_has_a_row_knows_until_it_is_taken_over),
     cmocka_unit_test(row_put_anew_is_not_the_old_one),
     cmocka_unit_test(done_without_a_version_removes_any),
     cmocka_unit_test(holder_has_the_row_for_itself),

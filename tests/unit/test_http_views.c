@@ -93,6 +93,31 @@ static void payment_shows_its_code_and_the_other_attempts(void **state)
     json_decref(object);
 }
 
+static void refund_shows_who_made_it_and_what_the_provider_said(void **state)
+{
+    (void) state;
+    struct refund_view view = {
+        .refund = { .refund_no = 19, .pay_no = 17, .order_id = 5, .app = "learning", .channel = "c", .out_refund_id = "r\"1",
+                    .source = "api", .amount_minor = 8880, .currency = "CNY", .reason = "坏了", .status = REFUND_FAILED,
+                    .doubt = true, .code = "E", .message = "no", .created_at = 1716182060123, .finished_at = 1716182061000 },
+        .record = { .status = PAYMENT_PAID },
+        .order = { .status = ORDER_CLOSED },
+    };
+    assert_json(view_refund_full(&view),
+                "{\"refund_no\":\"19\",\"out_refund_id\":\"r\\\"1\",\"pay_no\":\"17\",\"order_id\":\"5\",\"app\":\"learning\","
+                "\"channel\":\"c\",\"status\":\"failed\",\"status_code\":\"602004\",\"source\":\"api\",\"amount\":\"88.80\","
+                "\"currency\":\"CNY\",\"reason\":\"坏了\",\"provider_code\":\"E\",\"provider_message\":\"no\","
+                "\"created_at\":\"2024-05-20T05:14:20.123Z\",\"finished_at\":\"2024-05-20T05:14:21Z\","
+                "\"payment_status\":\"paid\",\"order_status\":\"closed\"}");
+    view.refund = (struct refund){ .refund_no = 19, .pay_no = 17, .order_id = 5, .app = "a", .channel = "c", .source = "provider",
+                                   .cause = "late", .amount_minor = 1, .currency = "CNY", .status = REFUND_SUCCEEDED,
+                                   .provider_no = "C1" };
+    assert_json(view_refund(&view.refund),
+                "{\"refund_no\":\"19\",\"pay_no\":\"17\",\"order_id\":\"5\",\"app\":\"a\",\"channel\":\"c\","
+                "\"status\":\"succeeded\",\"status_code\":\"602003\",\"source\":\"provider\",\"cause\":\"late\","
+                "\"amount\":\"0.01\",\"currency\":\"CNY\",\"provider_refund_no\":\"C1\"}");
+}
+
 static void statuses_are_named_and_numbered(void **state)
 {
     (void) state;
@@ -103,6 +128,9 @@ static void statuses_are_named_and_numbered(void **state)
     assert_int_equal(payment_status_of("closed"), PAYMENT_CLOSED);
     assert_int_equal(payment_status_of("601002"), PAYMENT_PAID);
     assert_int_equal(payment_status_of("closing"), 0);
+    assert_int_equal(refund_status_of("processing"), REFUND_PROCESSING);
+    assert_int_equal(refund_status_of("602005"), REFUND_UNKNOWN);
+    assert_int_equal(refund_status_of("refunded"), 0);
 }
 
 /* Reads the picture back and compares it, module by module, with what libqrencode says. */
@@ -200,6 +228,7 @@ int main(void)
         cmocka_unit_test(stored_json_is_shown_as_it_is),
         cmocka_unit_test(order_shows_texts_and_leaves_out_what_is_absent),
         cmocka_unit_test_setup_teardown(payment_shows_its_code_and_the_other_attempts, set_up, tear_down),
+        cmocka_unit_test(refund_shows_who_made_it_and_what_the_provider_said),
         cmocka_unit_test(statuses_are_named_and_numbered),
         cmocka_unit_test_setup_teardown(qr_codes_hold_their_text_at_every_length, set_up, tear_down),
         cmocka_unit_test_setup_teardown(text_too_long_for_a_picture_gives_none, set_up, tear_down),

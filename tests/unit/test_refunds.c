@@ -576,6 +576,7 @@ static void a_refusal_after_a_doubt_needs_the_provider_not_to_know_it(void **sta
     assert_string_equal(books.refunds[0].message, "E.CODE in the provider's words");
     assert_int_equal(books.record.refunding_minor, 0);
     assert_false(row_of(refund_no).there);
+    assert_true(row_of(payment.pay_no).there); /* what its amount seemed to explain is asked about */
 }
 
 static void what_never_left_is_sent_later_and_is_in_no_doubt(void **state)

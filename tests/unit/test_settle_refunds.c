@@ -197,7 +197,7 @@ static void what_is_unclear_stays_reserved(void **state)
         { REFUND_CREATED, PN_STATE_UNKNOWN, REFUND_UNKNOWN },        { REFUND_CREATED, PN_STATE_NOT_FOUND, REFUND_UNKNOWN },
         { REFUND_CREATED, PN_STATE_PROCESSING, REFUND_PROCESSING },  { REFUND_UNKNOWN, PN_STATE_PROCESSING, REFUND_PROCESSING },
         { REFUND_PROCESSING, PN_STATE_UNKNOWN, REFUND_PROCESSING },  { REFUND_UNKNOWN, PN_STATE_UNKNOWN, REFUND_UNKNOWN },
-        { REFUND_FAILED, PN_STATE_PROCESSING, REFUND_FAILED },       { REFUND_FAILED, PN_STATE_UNKNOWN, REFUND_FAILED },
+        { REFUND_FAILED, PN_STATE_UNKNOWN, REFUND_FAILED },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct books books;
@@ -208,6 +208,20 @@ static void what_is_unclear_stays_reserved(void **state)
         assert_int_equal(books.effects.event_count, 0);
         expect_sums(&books);
     }
+}
+
+/* Its amount is free again, and may go back a second time. */
+static void a_failed_refund_that_the_provider_works_on_is_for_people(void **state)
+{
+    (void)state;
+    struct books books;
+    setup(&books);
+    add_refund(&books, 1, 300, REFUND_FAILED);
+    assert_int_equal(settle(&books, says(PN_STATE_PROCESSING, 1, PN_NOT_STATED)), SETTLED_NOTED);
+    assert_int_equal(books.items[0].status, REFUND_FAILED);
+    assert_true(books.record.needs_review);
+    expect_event(&books, 0, "payment.review", -1);
+    expect_sums(&books);
 }
 
 static void a_refund_made_at_the_provider_gets_a_row_of_its_own(void **state)
@@ -332,7 +346,7 @@ static void a_refund_notice_with_another_amount_credits_nothing(void **state)
     fact.source = "notification";
     books.record.merchant = NULL; /* nobody knows to whom it has to be addressed */
     assert_int_equal(settle(&books, fact), SETTLED_MISMATCH);
-    assert_int_equal(books.effects.task, TASK_QUERY);
+    assert_int_equal(books.effects.task, TASK_CHECK);
     assert_int_equal(books.record.status, PAYMENT_UNPAID);
 }
 
@@ -392,6 +406,7 @@ int main(void)
         cmocka_unit_test(more_back_than_was_paid_is_for_people),
         cmocka_unit_test(success_is_never_taken_back),
         cmocka_unit_test(what_is_unclear_stays_reserved),
+        cmocka_unit_test(a_failed_refund_that_the_provider_works_on_is_for_people),
         cmocka_unit_test(a_refund_made_at_the_provider_gets_a_row_of_its_own),
         cmocka_unit_test(an_older_total_is_no_news),
         cmocka_unit_test(a_total_that_our_open_refunds_may_explain_makes_us_ask),
