@@ -19,6 +19,7 @@ integration_tests = \
 	tests/integration/test_path.py \
 	tests/integration/test_races.py \
 	tests/integration/test_refunds.py \
+	tests/integration/test_reference_c.py \
 	tests/integration/test_return.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_sandbox_alipay.py \
