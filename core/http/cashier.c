@@ -116,6 +116,8 @@ static void chosen(void *arg, enum rc rc, const struct payment_view *view, const
     else if (rc == RC_BAD_INPUT)
         page_say(request, 422, "没有这种支付方式", "There is no such way to pay", "请返回上一页重新选择。",
                  "Please go back and choose again.");
+    else if (rc == RC_FULL)
+        page_say(request, 429, "尝试次数过多", "Too many attempts", "请回到商家页面重新下单。", "Please order again at the shop.");
     else
         fail(request, rc, err);
     request_unref(request);

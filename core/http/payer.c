@@ -138,6 +138,22 @@ static void show(struct http_request *request, const struct pay_page *shown)
     }
 }
 
+static void reply_declined(struct http_request *request, const struct pay_page *shown)
+{
+    struct page page;
+    page_begin(&page, request->language, "无法支付", "This cannot be paid");
+    page_text(&page, "支付渠道没有接受此订单，请选择其他支付方式。",
+              "The payment provider did not accept it. Please choose another way to pay.");
+    if (shown && shown->cashier_url) {
+        buf_adds(&page.html, "<p><a href=\"");
+        buf_add_html(&page.html, shown->cashier_url);
+        buf_addf(&page.html, "\">%s</a></p>\n", request->language == LANGUAGE_EN ? "Choose another way" : "选择其他支付方式");
+    } else {
+        page_text(&page, "请回到商家页面。", "Please go back to the shop.");
+    }
+    page_reply(request, 409, &page, NULL);
+}
+
 static void page_ready(void *arg, enum rc rc, const struct pay_page *shown, const struct error *err)
 {
     struct http_request *request = arg;
@@ -146,8 +162,7 @@ static void page_ready(void *arg, enum rc rc, const struct pay_page *shown, cons
     else if (rc == RC_NOT_FOUND)
         payer_unknown_link(request);
     else if (rc == RC_DECLINED || rc == RC_CONFLICT)
-        page_say(request, 409, "无法支付", "This cannot be paid", "支付渠道没有接受此订单，请回到商家页面选择其他支付方式。",
-                     "The payment provider did not accept it. Please go back to the shop and choose another way to pay.");
+        reply_declined(request, shown);
     else {
         static struct log_limit limit;
         if (log_allow(&limit, 60))

@@ -14,6 +14,9 @@
 #include "pay/internal.h"
 #include "plugin/registry.h"
 
+/* So that nobody who plays with the buttons fills the books and calls providers without end. */
+enum { CHOICES_MAX = 50 };
+
 static const char key_prefix[] = CASHIER_KEY_PREFIX;
 
 const char *cashier_state_name(enum cashier_state state)
@@ -106,6 +109,8 @@ enum rc cashier_pick(struct tx *tx, const struct payment_request *request, const
     const struct pay_record *last = last_choice(records, count);
     bool again = last && last->status == PAYMENT_UNPAID && strcmp(last->channel, request->channel) == 0 &&
                  strcmp(last->product, product) == 0 && cashier_fits_address(last, client_ip, arena);
+    if (!again && last && choice_number(last) + 1 >= CHOICES_MAX)
+        return error_set(err, RC_FULL, "the payer has chosen %d times", CHOICES_MAX);
     for (size_t i = 0; !again && rc == RC_OK && i < count; i++)
         if (cashier_made(&records[i]) && records[i].status == PAYMENT_UNPAID) {
             const struct schedule_entry close = { records[i].pay_no, TASK_CLOSE, records[i].channel, 0 };

@@ -49,7 +49,7 @@ enum rc pay_cashier_load(struct pay *pay, int64_t order_id, const char *signatur
 
 /* The payer chooses: finds the attempt that he chose last when it is the same and open, or makes a new one and lets the
  * older ones be closed at their providers. As pay_payment_create, and RC_BAD_INPUT without a view for what the page did not
- * offer. */
+ * offer, RC_FULL after 50 choices for one order. */
 void pay_cashier_choose(struct pay *pay, int64_t order_id, const char *signature, const char *channel, const char *product,
                         const char *client_ip, struct arena *arena, payment_done done, void *arg);
 

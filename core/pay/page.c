@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/ids.h"
 #include "pay/internal.h"
 #include "pay/merchant.h"
 #include "plugin/registry.h"
@@ -32,7 +33,8 @@ struct opening {
 
 static void opening_end(struct opening *opening, enum rc rc, const struct error *err)
 {
-    opening->done(opening->arg, rc, rc == RC_OK ? &opening->page : NULL, err);
+    bool known = rc == RC_OK || opening->page.record.pay_no != 0;
+    opening->done(opening->arg, rc, known ? &opening->page : NULL, err);
 }
 
 static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
@@ -111,6 +113,9 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
     if (rc == RC_OK && result->prepay_kind == PN_PREPAY_NONE)
         rc = RC_UNKNOWN;
     if (rc == RC_UNKNOWN || rc == RC_UNAVAILABLE) {
+        char digits[ID_TEXT_MAX];
+        if (rc == RC_UNKNOWN) /* it may be paid already, and nobody has told us */
+            pay_hint(opening->pay, opening->page.record.channel, id_format(opening->pay_no, digits), NULL, HINT_RETURN, NULL, NULL);
         opening->page.kind = PAGE_TRY_AGAIN;
         opening_end(opening, RC_OK, NULL);
         return;

@@ -164,6 +164,7 @@ struct pay_page {
     const char *status_url; /* of the status poll, relative to the page: public_url may have a path */
     const char *cashier_url; /* relative likewise, when the cashier made this payment; NULL: it did not */
 };
+/* page: also after a failure, for its cashier_url, when the link was one of ours; otherwise NULL then. */
 typedef void (*page_done)(void *arg, enum rc rc, const struct pay_page *page, const struct error *err);
 void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const char *client_ip, struct arena *arena,
                    page_done done, void *arg);

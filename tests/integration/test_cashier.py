@@ -296,6 +296,14 @@ def test_the_cashier_s_keys_are_its_own(server, order, cashier):
     assert cashier.at(stranger).state == "choice" and cashier.at("x").state == "choice"
 
 
+def test_a_payer_who_never_stops_choosing_is_stopped(server, order, cashier):
+    for number in range(50):
+        assert cashier.press("alipay", ("wap", "page")[number % 2]).status_code == 303
+    answer = cashier.press("alipay", "wap")
+    assert answer.status_code == 429 and "Please order again at the shop" in answer.text
+    assert cashier.choose("alipay", "page")[0].state == "open" and len(payments(server, order)) == 50
+
+
 # ---------------------------------------------------------------------------------------------------- the payer's address
 
 def wechat_settings(sandbox):
@@ -363,6 +371,32 @@ def test_a_redirect_that_has_grown_old_is_made_anew(proxied, sandbox, books):
     assert answer.status_code == 200 and "checkmweb" in answer.text
     renewed = int(books.record(pay_no)["prepay"].partition('"made_at":')[2].partition(",")[0])
     assert renewed >= made_at
+
+
+def make_old(books, pay_no):
+    kept = books.record(pay_no)["prepay"]
+    made_at = kept.partition('"made_at":')[2].partition(",")[0]
+    books.change("UPDATE pay_records SET prepay = %s WHERE pay_no = %s", kept.replace(made_at, "1"), int(pay_no))
+
+
+def test_a_redirect_that_cannot_be_made_anew_leads_back_to_the_cashier(proxied, sandbox, books):
+    cashier = Cashier(proxied.order("n1")["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
+    page, pay_no = cashier.choose("wechat", "mweb")
+    make_old(books, pay_no)
+    sandbox.fault("gateway", "change", count=1, fields={"result_code": "FAIL", "err_code": "NOAUTH", "mweb_url": None})
+    answer = cashier.get(page.links["Go to the payment"])
+    assert answer.status_code == 409
+    back = urllib.parse.urljoin(answer.url, Page(answer).links["Choose another way"])
+    assert back == cashier.url and cashier.open(back).state == "choice"
+
+
+def test_a_link_opened_after_a_payment_that_nobody_told_of_finds_it(proxied, sandbox, books):
+    cashier = Cashier(proxied.order("n1")["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
+    page, pay_no = cashier.choose("wechat", "mweb")
+    make_old(books, pay_no)
+    sandbox.pay(pay_no, notify=False)
+    assert cashier.get(page.links["Go to the payment"]).status_code == 503  # the provider will not begin it again
+    wait_for(lambda: cashier.status(pay_no)["state"] == "paid", 30, "the provider to be asked")
 
 
 # ---------------------------------------------------------------------------------------------------- what becomes of it
