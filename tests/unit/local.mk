@@ -104,3 +104,8 @@ unit_tests += tests/unit/test_client_certificate
 tests_unit_test_client_certificate_SOURCES = tests/unit/test_client_certificate.c
 tests_unit_test_client_certificate_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SSL_CFLAGS) $(CRYPTO_CFLAGS)
 tests_unit_test_client_certificate_LDADD = $(core_libs) $(CMOCKA_LIBS) $(SSL_LIBS) $(CRYPTO_LIBS)
+
+unit_tests += tests/unit/test_cashier
+tests_unit_test_cashier_SOURCES = tests/unit/test_cashier.c tests/unit/unit.h
+tests_unit_test_cashier_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
+tests_unit_test_cashier_LDADD = $(core_libs) $(CMOCKA_LIBS)
