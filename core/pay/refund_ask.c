@@ -55,13 +55,14 @@ static int64_t wait_of(const struct asking *asking)
     return pace_refund_unsent(asking->held.attempts + 1, task_random());
 }
 
-/* While a refund is in doubt, its amount may explain one that was made at the provider. When it was not, that one is missing. */
+/* A refund that failed leaves a question: while it was open, its amount may have explained one that was made at the provider, and
+ * such a one may be why it was refused. */
 static enum rc leave(struct asking *asking, struct tx *tx, struct error *err)
 {
     const struct pay_record *record = &asking->view.record;
     const struct schedule_entry check = { record->pay_no, TASK_CHECK, record->channel, 0 };
     enum rc rc = RC_OK;
-    if (asking->view.refund.status == REFUND_FAILED && asking->doubted)
+    if (asking->view.refund.status == REFUND_FAILED)
         rc = schedule_put(tx, &check, err);
     return rc ? rc : schedule_done(tx, asking->held.subject, asking->held.version, err);
 }

@@ -6,9 +6,10 @@ import itertools
 import json
 
 import pytest
+import requests
 
-from books import (CLOSED, PAID, RECORD_PAID, RECORD_REFUNDED, REFUND_CREATED, REFUND_PROCESSING, REFUND_SUCCEEDED, REFUND_UNKNOWN,
-                   REFUNDED, minor)
+from books import (CLOSED, PAID, RECORD_PAID, RECORD_REFUNDED, REFUND_CREATED, REFUND_FAILED, REFUND_PROCESSING, REFUND_SUCCEEDED,
+                   REFUND_UNKNOWN, REFUNDED, minor)
 from paynotifyd import SLOWNESS
 from waiting import wait_for
 
@@ -281,6 +282,43 @@ def test_a_refusal_that_was_none_is_put_right_by_the_notice(sandbox, books, paid
     ended(made)
 
 
+def test_too_soon_after_another_refund_it_is_made_later(sandbox, books, paid, refund, ended):
+    """Alipay wants three seconds between the refunds of a payment."""
+    payment = paid("alipay")
+    sandbox.alipay(refund_gap_ms=2000)
+    made = [refund(payment, amount="10")[1] for _ in range(3)]
+    for one in made:
+        ended(one)
+    check_sums(books, sandbox, payment)
+    assert books.record(payment["pay_no"])["refunded_minor"] == 3000
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_server_that_is_killed_in_between_goes_on(server, sandbox, books, channel, paid, refund, ended, done):
+    """Between the call and its answer: whether it arrived, nobody knows. In the end the money went back once."""
+    payment = paid(channel)
+    sandbox.fault("notice", "drop", count=-1)
+    sandbox.fault("gateway", "delay", ms=60000, after=done, method=REFUND_METHOD[channel])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(refund, payment, out_refund_id="killed")
+        wait_for(lambda: books.refunds(payment["pay_no"]), 20 * SLOWNESS, "the refund to be in the books")
+        if done:
+            wait_for(lambda: sandbox.refunds(payment["pay_no"]), 20 * SLOWNESS, "the provider to have made it")
+        server.kill9()
+        with pytest.raises(requests.RequestException):
+            lost.result()
+    row, = books.refunds(payment["pay_no"])
+    assert row["status"] == REFUND_CREATED and row["doubt"] and books.record(payment["pay_no"])["refunding_minor"] == 8880
+    sandbox.clear_faults()
+    sandbox.fault("notice", "drop", count=-1)
+    server.start()
+    made = ended({"refund_no": str(row["refund_no"])})
+    assert refund(payment, out_refund_id="killed") == (200, made)
+    check_sums(books, sandbox, payment)
+    assert len(sandbox.refunds(payment["pay_no"])) == 1
+    assert events(books, payment) == ["payment.succeeded", "refund.succeeded"]
+
+
 def test_a_slow_answer_and_its_notice_are_one_refund(sandbox, books, paid, refund, ended):
     """The notice of our own refund overtakes the answer to the call."""
     payment = paid("alipay")
@@ -374,6 +412,16 @@ def test_a_refund_in_the_console_appears_by_asking(server, sandbox, books, paid,
     seen = server.ok("GET", f"/v1/payments/{payment['pay_no']}?refresh=true")
     assert seen["refunded_amount"] == amount and not seen["needs_review"]
     assert provider_refunds(books, payment) == [("provider", minor(amount), REFUND_SUCCEEDED)]
+    check_sums(books, sandbox, payment)
+
+
+def test_a_refusal_for_a_refund_in_the_console_brings_it_to_light(sandbox, books, paid, refund, ended):
+    """Nobody was told of it, and then there was nothing left."""
+    payment = paid("alipay")
+    sandbox.refund(payment["pay_no"], notify=False)
+    ended(refund(payment, amount="10")[1], "failed")
+    wait_for(lambda: books.record(payment["pay_no"])["status"] == RECORD_REFUNDED, 30 * SLOWNESS, "the console's refund to appear")
+    assert sorted(provider_refunds(books, payment)) == [("api", 1000, REFUND_FAILED), ("provider", 8880, REFUND_SUCCEEDED)]
     check_sums(books, sandbox, payment)
 
 
