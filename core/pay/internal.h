@@ -86,7 +86,7 @@ size_t provider_room(struct pay *pay, const char *channel);
 typedef void (*inquiry_done)(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err);
 void provider_inquire(struct pay *pay, const struct provider_ask *ask, struct arena *arena, inquiry_done done, void *arg);
 
-/* ---- refund_ask.c, refund.c */
+/* ---- refund_ask.c, refund_inquire.c, refund.c */
 
 /* Asks the provider what became of a refund, asks for it again where that is safe, settles what was learned, and leaves
  * the schedule right. held: the refund's row of the schedule, which the caller holds. done runs on a worker. */

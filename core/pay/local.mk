@@ -4,7 +4,7 @@ libcore_a_SOURCES += \
 	core/pay/merchant.h core/pay/orders.c core/pay/page.c core/pay/pay.c core/pay/pay.h core/pay/payments.c \
 	core/pay/prepare.c core/pay/prepay.c core/pay/provider.c core/pay/return.c core/pay/settle.c core/pay/settle.h \
 	core/pay/traffic.c core/pay/traffic.h
-libcore_a_SOURCES += core/pay/refund.c core/pay/refund.h core/pay/refund_ask.c
+libcore_a_SOURCES += core/pay/refund.c core/pay/refund.h core/pay/refund_answer.c core/pay/refund_ask.c core/pay/refund_inquire.c
 
 # the schedule: what happens after creation
 libcore_a_SOURCES += \

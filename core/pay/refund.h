@@ -1,6 +1,6 @@
 /*
- * What the files about refunds share: refund.c begins them, refund_ask.c asks the provider and keeps the schedule right. Inside
- * core/pay only.
+ * What the files about refunds share: refund.c begins them, refund_ask.c asks the provider and keeps the schedule right,
+ * refund_inquire.c only asks, refund_answer.c reads answers. Inside core/pay only.
  */
 #ifndef PN_PAY_REFUND_H
 #define PN_PAY_REFUND_H
@@ -20,7 +20,7 @@ struct asking {
     refund_done done;
     void *arg;
 
-    /* refund_ask.c's own */
+    /* from one question to the next */
     bool unsent;           /* the call for the refund certainly did not leave */
     bool refused;          /* asked for again, and declined: whether it is unknown there is asked once more */
     struct pn_str refusal; /* the words of that */
@@ -30,7 +30,11 @@ struct asking {
     struct pn_result said; /* on its way to the committer */
 };
 
+/* ---- refund_ask.c */
+
 bool refund_ended(const struct refund *refund);
+/* Reads refund, record and order. */
+enum rc refund_view_read(struct tx *tx, int64_t refund_no, struct arena *arena, struct refund_view *ret, struct error *err);
 
 /* Inside a transaction that holds the order's lock and has read view.refund: the provider is about to be called. Whoever comes
  * after a crash has to doubt; *asking learns whether it has to, too. */
@@ -40,7 +44,19 @@ enum rc refund_mark(struct asking *asking, struct tx *tx, struct error *err);
  * right and ends with what is in the books then. */
 void refund_ask(struct asking *asking);
 
-/* Reads refund, record and order. */
-enum rc refund_view_read(struct tx *tx, int64_t refund_no, struct arena *arena, struct refund_view *ret, struct error *err);
+/* ---- refund_answer.c */
+
+enum refund_answer {
+    SAYS_STATE,     /* the provider's word about this refund: done, working on it, failed */
+    SAYS_NOT_FOUND, /* it has never heard of it */
+    SAYS_NO,        /* it will not do it, or it could not even be asked to */
+    NOT_SENT,       /* certainly nothing happened */
+    SAYS_NOTHING
+};
+/* Keeps what was said in asking->said. */
+enum refund_answer refund_answer(struct asking *asking, enum rc rc, const struct pn_result *result, bool called,
+                                 const struct error *err);
+/* Makes asking->said a result about this refund, ready to be settled. */
+void refund_answer_as(struct asking *asking, enum pn_state state);
 
 #endif

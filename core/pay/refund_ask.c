@@ -3,11 +3,7 @@
  * the only call that can have reached it; everything else is asked again, under the same number, which is safe by contract.
  * A chain of small functions that name each other, like close.c; workers only.
  */
-#include <string.h>
-
-#include "base/ids.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "pay/pace.h"
 #include "pay/refund.h"
 #include "pay/task.h"
@@ -125,28 +121,10 @@ static void settled(void *arg, enum settle_outcome outcome)
     pool_continue(asking->pay->options.workers, settled_on_worker, asking);
 }
 
-static struct pn_str str(const char *text)
-{
-    return (struct pn_str){ text, text ? strlen(text) : 0 };
-}
-
-/* What can be stored: an error's text may have been cut inside a character. */
-static struct pn_str sound(const char *text)
-{
-    size_t all = strlen(text), len = 0;
-    for (size_t n; len < all && (n = text_utf8_length(text + len, all - len)) > 0; len += n)
-        ;
-    return (struct pn_str){ len ? text : NULL, len };
-}
-
 static void settle(struct asking *asking, enum pn_state state)
 {
     struct error err = { 0 };
-    char digits[ID_TEXT_MAX];
-    asking->said.size = sizeof asking->said;
-    asking->said.state = state;
-    asking->said.pay_no = str(arena_strdup(asking->arena, id_format(asking->view.refund.pay_no, digits)));
-    asking->said.refund_no = str(arena_strdup(asking->arena, id_format(asking->view.refund.refund_no, digits)));
+    refund_answer_as(asking, state);
     asking->learned = state == PN_STATE_UNKNOWN ? ANSWER_UNKNOWN : ANSWER_LEARNED;
     if (pay_settle(asking->pay, asking->view.record.channel, "refund", &asking->said, settled, asking, &err) == RC_OK)
         return;
@@ -154,62 +132,7 @@ static void settle(struct asking *asking, enum pn_state state)
     end(asking);
 }
 
-/* ------------------------------------------------------------------------------------------------ answers */
-
-enum answer {
-    SAYS_STATE,     /* the provider's word about this refund, in asking->said */
-    SAYS_NOT_FOUND, /* it has never heard of it */
-    SAYS_NO,   /* it will not do it, or it could not even be asked to */
-    NOT_SENT,  /* certainly nothing happened */
-    SAYS_NOTHING
-};
-
-static bool names(const struct pn_str *text, int64_t id)
-{
-    char digits[ID_TEXT_MAX];
-    id_format(id, digits);
-    return text->len == 0 || (text->len == strlen(digits) && memcmp(text->data, digits, text->len) == 0);
-}
-
-static bool is_about(const struct asking *asking, const struct pn_result *result)
-{
-    const struct refund *refund = &asking->view.refund;
-    bool fits = result->refunded_minor == PN_NOT_STATED || result->state != PN_STATE_REFUNDED ||
-                result->refunded_minor >= refund->amount_minor;
-    return fits && names(&result->pay_no, refund->pay_no) && names(&result->refund_no, refund->refund_no);
-}
-
-static enum answer read_result(struct asking *asking, const struct pn_result *result)
-{
-    if (!is_about(asking, result)) {
-        asking->said.message = str("the answer is about another refund");
-        return SAYS_NOTHING;
-    }
-    asking->said = *result;
-    switch ((enum pn_state)result->state) {
-    case PN_STATE_REFUNDED:
-    case PN_STATE_PROCESSING:
-    case PN_STATE_FAILED:
-        return SAYS_STATE;
-    case PN_STATE_NOT_FOUND:
-        return SAYS_NOT_FOUND;
-    default:
-        return SAYS_NOTHING;
-    }
-}
-
-static enum answer read_answer(struct asking *asking, enum rc rc, const struct pn_result *result, bool called,
-                               const struct error *err)
-{
-    asking->said = (struct pn_result){ .total_minor = PN_NOT_STATED, .refunded_minor = PN_NOT_STATED };
-    if (rc == RC_OK)
-        return read_result(asking, result);
-    asking->said.message = sound(arena_strdup(asking->arena, err->text));
-    if (rc == RC_UNAVAILABLE || (rc == RC_NOMEM && !called))
-        return NOT_SENT;
-    bool refused = rc == RC_DECLINED || (!called && rc != RC_UNKNOWN);
-    return refused ? SAYS_NO : SAYS_NOTHING;
-}
+/* ------------------------------------------------------------------------------------------------ what follows from answers */
 
 static void not_asked(struct asking *asking)
 {
@@ -245,7 +168,7 @@ static void refused(struct asking *asking)
 static void asked_for(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err)
 {
     struct asking *asking = arg;
-    switch (read_answer(asking, rc, result, called, err)) {
+    switch (refund_answer(asking, rc, result, called, err)) {
     case SAYS_STATE:
         settle(asking, (enum pn_state)asking->said.state);
         break;
@@ -266,7 +189,7 @@ static void asked_for(void *arg, enum rc rc, const struct pn_result *result, boo
 static void asked_about(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err)
 {
     struct asking *asking = arg;
-    enum answer answer = read_answer(asking, rc, result, called, err);
+    enum refund_answer answer = refund_answer(asking, rc, result, called, err);
     if (answer == SAYS_STATE) {
         settle(asking, (enum pn_state)asking->said.state);
     } else if (answer == NOT_SENT) {
@@ -372,78 +295,5 @@ void refund_carry_on(struct pay *pay, const struct scheduled *held, struct arena
     else {
         log_warn("a refund will be asked about again", LOG_I("refund_no", held->subject), LOG_S("detail", err.text));
         done(arg);
-    }
-}
-
-/* ------------------------------------------------------------------------------------------------ only a question */
-
-struct inquiry {
-    struct asking asking;
-    refund_inquired done;
-    void *arg;
-};
-
-static void inquiry_end(void *arg)
-{
-    struct inquiry *inquiry = arg;
-    enum settle_outcome outcome = inquiry->asking.outcome;
-    inquiry->done(inquiry->arg, outcome != SETTLED_NOT && outcome != SETTLED_MISMATCH);
-}
-
-/* On the committer's thread. */
-static void inquiry_settled(void *arg, enum settle_outcome outcome)
-{
-    struct inquiry *inquiry = arg;
-    inquiry->asking.outcome = outcome;
-    pool_continue(inquiry->asking.pay->options.workers, inquiry_end, inquiry);
-}
-
-static void inquired(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err)
-{
-    struct inquiry *inquiry = arg;
-    struct asking *asking = &inquiry->asking;
-    char digits[ID_TEXT_MAX];
-    if (read_answer(asking, rc, result, called, err) != SAYS_STATE) {
-        inquiry->done(inquiry->arg, false);
-        return;
-    }
-    asking->said.pay_no = str(arena_strdup(asking->arena, id_format(asking->view.refund.pay_no, digits)));
-    asking->said.refund_no = str(arena_strdup(asking->arena, id_format(asking->view.refund.refund_no, digits)));
-    if (pay_settle(asking->pay, asking->view.record.channel, "query", &asking->said, inquiry_settled, inquiry, NULL) != RC_OK)
-        inquiry->done(inquiry->arg, false);
-}
-
-static enum rc read_tx(struct tx *tx, void *arg, struct error *err)
-{
-    struct asking *asking = arg;
-    return refund_view_read(tx, asking->held.subject, asking->arena, &asking->view, err);
-}
-
-/* One that failed may turn out to have succeeded; one that was never sent cannot be asked about. */
-static bool worth_asking(const struct refund *refund)
-{
-    return refund->status != REFUND_SUCCEEDED && (refund->status != REFUND_CREATED || refund->doubt);
-}
-
-void refund_inquire(struct pay *pay, int64_t refund_no, bool background, struct arena *arena, refund_inquired done, void *arg)
-{
-    struct inquiry *inquiry = arena_alloc(arena, sizeof *inquiry);
-    if (!inquiry) {
-        done(arg, false);
-        return;
-    }
-    *inquiry = (struct inquiry){
-        .asking = { .pay = pay, .arena = arena, .held = { .subject = refund_no } }, .done = done, .arg = arg,
-    };
-    struct asking *asking = &inquiry->asking;
-    if (store_read(pay->store, read_tx, asking, NULL) != RC_OK) {
-        done(arg, false);
-    } else if (!worth_asking(&asking->view.refund)) {
-        done(arg, asking->view.refund.status == REFUND_SUCCEEDED);
-    } else {
-        const struct provider_ask ask = { .order = &asking->view.order, .record = &asking->view.record,
-                                          .refund = &asking->view.refund, .operation = PN_REFUND_QUERY,
-                                          .background = background };
-        provider_call(pay, &ask, arena, inquired, inquiry);
     }
 }
