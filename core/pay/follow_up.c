@@ -59,6 +59,7 @@ struct follow_up {
     struct flight *ended; /* not written yet, newest first */
     size_t ended_count;
     int64_t ended_at; /* monotonic: the oldest of them */
+    int64_t quiet_until; /* monotonic: the store is away */
     bool woken, stopping;
 };
 
@@ -238,8 +239,7 @@ static void put_back(struct follow_up *follow_up, struct flight *ended, size_t c
         follow_up->ended = ended;
         follow_up->ended_count += count;
     }
-    follow_up->ended_at = mono_ms() + POLL_MS;
-    follow_up->woken = false;
+    follow_up->quiet_until = mono_ms() + POLL_MS;
     pthread_mutex_unlock(&follow_up->lock);
 }
 
@@ -283,6 +283,8 @@ static int64_t next_turn(const struct follow_up *follow_up, int64_t last_ms)
         at = follow_up->ended_at + GATHER_MS;
     if (follow_up->woken || follow_up->ended_count >= GATHER_MAX)
         at = last_ms;
+    if (at < follow_up->quiet_until)
+        at = follow_up->quiet_until;
     return at < last_ms + GAP_MS ? last_ms + GAP_MS : at;
 }
 

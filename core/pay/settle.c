@@ -266,10 +266,10 @@ static enum settle_outcome decide_closed(const struct fact *fact, struct order *
     switch (record->status) {
     case PAYMENT_UNPAID:
         record->status = PAYMENT_CLOSED;
-        /* Whoever asked will end the order; when nobody does, the schedule looks after it. */
+        /* Whoever asked will end the order; when he does not, or nobody asked, the schedule does. */
         if (order->status == ORDER_CLOSING) {
             effects->task = TASK_CLOSE;
-            effects->task_in_ms = END_ORDER_MS;
+            effects->task_in_ms = told_unasked(fact) ? 0 : END_ORDER_MS;
         }
         return SETTLED_CLOSED;
     case PAYMENT_CLOSED:

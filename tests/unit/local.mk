@@ -95,8 +95,15 @@ tests_unit_test_outbox_life_SOURCES = tests/unit/test_outbox_life.c tests/unit/o
 tests_unit_test_outbox_life_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS) $(SQLITE_CFLAGS)
 tests_unit_test_outbox_life_LDADD = $(core_libs) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_task
+tests_unit_test_task_SOURCES = tests/unit/test_task.c tests/unit/pay_rig.c tests/unit/pay_rig.h tests/unit/scratch.c \
+	tests/unit/scratch.h tests/unit/unit.h
+tests_unit_test_task_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
+tests_unit_test_task_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_closing
-tests_unit_test_closing_SOURCES = tests/unit/test_closing.c tests/unit/scratch.c tests/unit/scratch.h tests/unit/unit.h
+tests_unit_test_closing_SOURCES = tests/unit/test_closing.c tests/unit/pay_rig.c tests/unit/pay_rig.h tests/unit/scratch.c \
+	tests/unit/scratch.h tests/unit/unit.h
 tests_unit_test_closing_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
 tests_unit_test_closing_LDADD = $(core_libs) $(CMOCKA_LIBS)
 
