@@ -4,13 +4,15 @@ provider has in its own, and what happens when they do not hear from each other.
 import concurrent.futures
 import itertools
 import json
+import os
 
 import pytest
 import requests
 
 from books import (CLOSED, PAID, RECORD_PAID, RECORD_REFUNDED, REFUND_CREATED, REFUND_FAILED, REFUND_PROCESSING, REFUND_SUCCEEDED,
                    REFUND_UNKNOWN, REFUNDED, minor)
-from paynotifyd import SLOWNESS
+from paynotifyd import BUILD, SLOWNESS, wechat_settings
+from sandbox import Sandbox
 from waiting import wait_for
 
 REFUND_METHOD = {"alipay": "alipay.trade.refund", "wechat": "refund"}
@@ -22,8 +24,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture
 def server(make_server, sandbox, request):
-    lines = (line.partition(" = ") for line in sandbox.wechat_conf().splitlines() if " = " in line and line[0] != ";")
-    settings = {"channel wechat": {"plugin": "wechat", **{name: value.strip() for name, _, value in lines}}}
+    settings = {"channel wechat": wechat_settings(sandbox)}
     if request.node.get_closest_marker("policies"):
         settings["app learning"] = {"late_payment": "refund", "duplicate_payment": "refund"}
     return make_server(settings).start()
@@ -181,6 +182,34 @@ def test_refunds_are_listed(server, paid, refund, ended):
     assert listed("created_to=2024-01-01T00:00:00Z") == ([], None)
 
 
+# ---------------------------------------------------------------------------------------------------- the merchant's certificate
+
+@pytest.fixture
+def strict(directory, request):
+    """WeChat Pay over TLS, which wants the merchant's certificate for refunds."""
+    started = Sandbox(BUILD, os.path.join(directory, "strict"), speed=1000, wechat_tls=True)
+    request.node.logs["the strict sandbox"] = started.path("sandbox.log")
+    with started:
+        yield started
+
+
+def test_wechat_wants_the_merchant_s_certificate(make_server, strict, books):
+    settings = wechat_settings(strict)
+    assert settings.pop("client_p12_file")
+    server = make_server({"server": {"ca_file": strict.path("wechat-ca.pem")}, "channel wechat": settings}).start()
+    payment = server.payment(server.order("t-1")["order_id"], channel="wechat", product="native")
+    strict.pay(payment["pay_no"])
+    wait_for(lambda: books.record(payment["pay_no"])["status"] == RECORD_PAID, 20 * SLOWNESS, "the payment")
+    made = server.ok("POST", f"/v1/payments/{payment['pay_no']}/refunds", {"out_refund_id": "cert"})
+    assert made["status"] == "failed" and "client_p12" in made["provider_message"]
+
+    server.sections["channel wechat"] = wechat_settings(strict)
+    server.restart()
+    server.ok("POST", f"/v1/refunds/{made['refund_no']}/retry")
+    wait_for(lambda: books.record(payment["pay_no"])["status"] == RECORD_REFUNDED, 60 * SLOWNESS, "the refund")
+    check_sums(books, strict, payment)
+
+
 # ---------------------------------------------------------------------------------------------------- many at once
 
 def test_fifty_at_once_never_refund_more_than_was_paid(sandbox, books, channel, paid, refund, ended):
@@ -205,6 +234,18 @@ def test_fifty_at_once_with_one_number_are_one_refund(sandbox, books, channel, p
     ended(answers[0][1])
     check_sums(books, sandbox, payment)
     assert books.record(payment["pay_no"])["refunded_minor"] == 1000
+
+
+def test_one_number_for_two_payments_at_once_is_one_refund(books, paid, refund, ended):
+    payments = [paid("alipay"), paid("alipay")]
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: refund(payments[n % 2], out_refund_id="shared", amount="10"), range(20)))
+    made = [body for status, body in answers if status != 409]
+    assert len(made) == 10 and len({body["refund_no"] for body in made}) == 1
+    assert {body["field"] for status, body in answers if status == 409} == {"out_refund_id"}
+    ended(made[0])
+    assert sorted(books.record(payment["pay_no"])["refunded_minor"] for payment in payments) == [0, 1000]
+    assert sum(books.record(payment["pay_no"])["refunding_minor"] for payment in payments) == 0
 
 
 # ---------------------------------------------------------------------------------------------------- silence and refusals
