@@ -214,9 +214,11 @@ static void start_claimed(struct follow_up *follow_up, const struct claim *claim
     bool more = false;
     for (size_t i = 0; i < follow_up->feed_count; i++) {
         struct feed *feed = &follow_up->feeds[i];
+        /* Where many were moot there are likely to be more; where most are open, looking again finds the same ones. */
+        bool prune_on = claims[i].pruned >= PRUNE_MAX / 4;
         if (feed->prune)
-            feed->prune_at = claims[i].pruned == PRUNE_MAX ? 0 : mono_ms() + POLL_MS;
-        more = more || claims[i].pruned == PRUNE_MAX || (feed->limit > 0 && claims[i].count == feed->limit);
+            feed->prune_at = prune_on ? 0 : mono_ms() + POLL_MS;
+        more = more || prune_on || (feed->limit > 0 && claims[i].count == feed->limit);
         for (size_t j = 0; j < claims[i].count; j++)
             start_task(follow_up, feed, &claims[i].rows[j]);
     }
