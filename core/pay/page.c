@@ -46,6 +46,11 @@ static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
     return rc ? rc : order_get(tx, opening->page.record.order_id, opening->arena, &opening->page.order, err);
 }
 
+static bool may_choose_again(const struct order *order)
+{
+    return order->status == ORDER_UNPAID && wall_ms() < order->expires_at;
+}
+
 /* Whether the link still leads to a payment; sets the page's kind when not. */
 static bool may_go_on(struct opening *opening)
 {
@@ -55,7 +60,7 @@ static bool may_go_on(struct opening *opening)
     if (paid)
         page->kind = PAGE_PAID;
     else if (!record_may_be_paid(&page->order, &page->record, wall_ms()))
-        page->kind = PAGE_REFUSED;
+        page->kind = cashier_made(&page->record) && may_choose_again(&page->order) ? PAGE_CHOOSE_AGAIN : PAGE_REFUSED;
     else if (opening->left)
         page->kind = PAGE_CHOOSE_AGAIN;
     else
@@ -153,7 +158,7 @@ static enum rc fill_page(struct opening *opening, const char *signature, struct 
     page->status_url = arena_printf(opening->arena, "%" PRId64 "/status?k=%s", opening->pay_no, signature);
     if (cashier_made(&page->record)) {
         const char *path = cashier_path(opening->pay, page->order.order_id, opening->arena);
-        if (path && opening->left)
+        if (path && (opening->left || page->record.status == PAYMENT_CLOSED)) /* there it says what became of this one */
             page->cashier_url = arena_printf(opening->arena, "../%s&pay=%" PRId64, path, opening->pay_no);
         else if (path)
             page->cashier_url = arena_printf(opening->arena, "../%s", path);

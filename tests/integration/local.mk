@@ -34,6 +34,7 @@ integration_tests = \
 EXTRA_DIST += $(integration_tests) \
 	tests/integration/books.py \
 	tests/integration/browser.py \
+	tests/integration/cashier.py \
 	tests/integration/chromium.py \
 	tests/integration/conftest.py \
 	tests/integration/consistency.py \

@@ -2,92 +2,16 @@
 end of an order. What a browser makes of it is in test_cashier_browser.py."""
 
 import concurrent.futures
-import html.parser
 import urllib.parse
 
 import pytest
 import requests
 
+from cashier import Cashier, Page
 from paynotifyd import channel_settings
 from waiting import wait_for
 
 OFFERED = [("alipay", "wap"), ("alipay", "page"), ("alipay", "precreate")]
-
-
-class Page(html.parser.HTMLParser):
-    """What stands in an answer: its forms, its links, the attributes of <main>, its text."""
-
-    def __init__(self, answer):
-        super().__init__()
-        self.status, self.html = answer.status_code, answer.text
-        self.forms, self.links, self.main, self.pictures, self.text = [], {}, {}, [], ""
-        self._href = None
-        self.feed(answer.text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        if tag == "form":
-            self.forms.append({"action": values["action"], "fields": {}})
-        elif tag == "input":
-            self.forms[-1]["fields"][values["name"]] = values["value"]
-        elif tag == "main":
-            self.main = values
-        elif tag == "img":
-            self.pictures.append(values["src"])
-        elif tag == "a":
-            self._href = values["href"]
-
-    def handle_endtag(self, tag):
-        if tag == "a":
-            self._href = None
-
-    def handle_data(self, data):
-        self.text += data
-        if self._href:
-            self.links[data] = self._href
-
-    @property
-    def state(self):
-        return self.main.get("data-state")
-
-    @property
-    def offers(self):
-        return [(form["fields"]["channel"], form["fields"]["product"]) for form in self.forms]
-
-
-class Cashier:
-    """A payer's browser at the cashier of one order, without a screen."""
-
-    def __init__(self, url, **headers):
-        self.url, self.headers = url, {"Accept-Language": "en", **headers}
-
-    def get(self, url=None, method="GET", **more):
-        return requests.request(method, url or self.url, headers=self.headers, timeout=60, allow_redirects=False, **more)
-
-    def open(self, url=None):
-        return Page(self.get(url))
-
-    def press(self, channel, product, **fields):
-        """POSTs what the button posts; the answer."""
-        order, _, signature = self.url.partition("?k=")
-        body = {"k": signature, "channel": channel, "product": product, **fields}
-        return requests.post(order + "/pay", data=body, headers=self.headers, timeout=60, allow_redirects=False)
-
-    def choose(self, channel, product):
-        """Presses and follows: (the page, its pay_no)."""
-        answer = self.press(channel, product)
-        assert answer.status_code == 303, f"{answer.status_code} {answer.text}"
-        url = urllib.parse.urljoin(answer.url, answer.headers["Location"])
-        return self.open(url), urllib.parse.parse_qs(urllib.parse.urlsplit(url).query).get("pay", [None])[0]
-
-    def at(self, pay_no):
-        return self.open(f"{self.url}&pay={pay_no}")
-
-    def status(self, pay_no=None):
-        order, _, query = self.url.partition("?")
-        answer = self.get(f"{order}/status?{query}" + (f"&pay={pay_no}" if pay_no else ""))
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
 
 @pytest.fixture
@@ -219,6 +143,22 @@ def test_choosing_again_and_loading_again_make_nothing_new(server, order, cashie
     assert server.ok("GET", f"/v1/payments/{pay_no}")["status"] == "unpaid"
 
 
+def test_pages_and_polls_ask_no_provider(make_server):
+    server = make_server({"channel alipay": {"query_interval": "1h"}}).start()
+    cashier = Cashier(server.order("n1")["cashier_url"])
+    _, pay_no = cashier.choose("alipay", "precreate")
+
+    def calls():
+        return {name: count for name, count in server.metrics().items() if name.startswith("paynotify_channel_calls_total")}
+    before = calls()
+    assert sum(before.values()) == 1
+    for _ in range(5):
+        assert cashier.open().state == "choice"
+        assert cashier.at(pay_no).state == cashier.status(pay_no)["state"] == "open"
+        assert cashier.choose("alipay", "precreate")[1] == pay_no
+    assert calls() == before
+
+
 @pytest.mark.parametrize("product", ["precreate", "wap"])
 def test_twenty_at_once_make_one_payment(server, order, cashier, product):
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
@@ -279,10 +219,13 @@ def test_a_link_that_was_left_leads_back_to_the_cashier(server, cashier):
 
 
 def test_a_form_that_nobody_opened_is_closed_at_once(server, cashier):
-    _, first = cashier.choose("alipay", "wap")
+    page, first = cashier.choose("alipay", "wap")
+    link = page.links["Go to the payment"]
     _, second = cashier.choose("alipay", "page")
     wait_for(lambda: server.ok("GET", f"/v1/payments/{first}")["status"] == "closed", 30, "the form to be closed")
     assert cashier.get(server.ok("GET", f"/v1/payments/{second}")["pay_url"]).status_code == 200
+    back = urllib.parse.urljoin(link, cashier.get(link).headers["Location"])
+    assert back == f"{cashier.url}&pay={first}" and cashier.open(back).state == "ended"
 
 
 def test_the_cashier_s_keys_are_its_own(server, order, cashier):

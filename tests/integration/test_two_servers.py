@@ -5,6 +5,7 @@ import concurrent.futures
 import pytest
 
 from books import PAID
+from cashier import Cashier
 from notices import Senders, until_all_accepted
 from waiting import wait_for
 
@@ -42,6 +43,18 @@ def test_the_same_order_at_both_is_one_order(pair, books):
         orders = list(pool.map(lambda i: pair[i % 2].order(f"n{i // 4}"), range(64)))
     assert len({order["order_id"] for order in orders}) == 16
     assert books.count("orders") == 16
+
+
+def test_a_choice_at_the_cashiers_of_both_is_one_payment(pair, books):
+    """And a server whose clock is behind does not take an older choice for the newer one: choices are counted, not timed."""
+    cashiers = [Cashier(pair[0].order("n1")["cashier_url"].replace(pair[0].public, server.public)) for server in pair]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda i: cashiers[i % 2].press("alipay", "precreate"), range(32)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert books.count("pay_records") == 1
+    _, last = cashiers[1].choose("alipay", "wap")
+    assert [cashier.at(last).state for cashier in cashiers] == ["open", "open"]
+    assert books.count("pay_records", "idempotency_key = %s", "cashier:1") == 1
 
 
 def test_a_link_of_one_opens_at_the_other(pair, pay_page):
