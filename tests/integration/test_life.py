@@ -399,6 +399,25 @@ def test_a_notification_that_is_two_days_late_is_settled(server, books, notice):
     assert books.events(closed_order) == ["order.closed", "payment.late"]
 
 
+# ---------------------------------------------------------------------------------------------------- what operators see
+
+def test_the_metrics_tell_what_is_scheduled_and_how_late(make_server, sandbox, books, scan):
+    """A provider that is held back, and one payment that should have been asked about an hour ago."""
+    server = make_server({"channel alipay": {"query_interval": "200ms", "breaker_failures": "1", "breaker_wait": "10m"}}).start()
+    sandbox.fault("gateway", "drop", method="alipay.trade.query", count=-1)
+    _, pay_no = attempt(server, scan)
+    wait_for(lambda: tasks(server, "query", "unknown") == 1, 30 * SLOWNESS, "the one unknown answer")
+    wait_for(lambda: books.scheduled(pay_no)["claim"] == 0, 30, "it to be written")
+    books.change("UPDATE query_schedule SET due_at = due_at - 3600000 WHERE subject = %s", int(pay_no))
+
+    def shown(name, channel="alipay"):
+        return server.metrics().get(f'paynotify_schedule_{name}{{channel="{channel}"}}')
+    wait_for(lambda: shown("due") == 1, 60 * SLOWNESS, "the metrics to be looked at")
+    assert (shown("pending"), shown("in_flight")) == (1, 0)
+    assert 3000 < shown("late_seconds") < 7200
+    assert (shown("pending", "(expiry)"), shown("due", "(expiry)"), shown("late_seconds", "(expiry)")) == (1, 0, 0)
+
+
 # ---------------------------------------------------------------------------------------------------- several servers, crashes
 
 @pytest.mark.store("pg")

@@ -244,6 +244,27 @@ static void a_refund_without_an_amount_of_what_we_never_saw_paid_makes_us_ask(vo
     assert_int_equal(effects.task, 0);
 }
 
+/* Whoever asked ends the order himself, unless he dies; a notice has nobody behind it. */
+static void a_record_that_closes_while_its_order_is_closing_brings_the_order_back(void **state)
+{
+    (void)state;
+    static const struct { const char *source; enum order_status order; enum schedule_task task; bool at_once; } cases[] = {
+        { "notification", ORDER_CLOSING, TASK_CLOSE, true }, { "query", ORDER_CLOSING, TASK_CLOSE, false },
+        { "notification", ORDER_UNPAID, 0, true },           { "query", ORDER_PAID, 0, true },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct order order = order_in(cases[i].order);
+        struct pay_record record = record_in(PAYMENT_UNPAID);
+        struct fact fact = fact_of(PN_STATE_CLOSED);
+        struct effects effects;
+        fact.source = cases[i].source;
+        assert_int_equal(decide(&fact, &order, &record, &effects), SETTLED_CLOSED);
+        assert_int_equal(effects.task, cases[i].task);
+        assert_int_equal(effects.task_in_ms == 0, cases[i].at_once);
+        assert_int_equal(order.status, cases[i].order);
+    }
+}
+
 static void merchants_are_compared_by_name(void **state)
 {
     (void)state;
@@ -280,6 +301,7 @@ int main(void)
         cmocka_unit_test(one_batch_sees_its_own_effects),
         cmocka_unit_test(the_apps_policy_decides_what_follows_late_and_duplicate_payments),
         cmocka_unit_test(a_refund_without_an_amount_of_what_we_never_saw_paid_makes_us_ask),
+        cmocka_unit_test(a_record_that_closes_while_its_order_is_closing_brings_the_order_back),
         cmocka_unit_test(merchants_are_compared_by_name),
         cmocka_unit_test(merchant_text_cannot_be_forged_by_a_value),
     };
