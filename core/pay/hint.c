@@ -1,7 +1,7 @@
 /*
  * Hints: somebody says, without proof, that something happened to a payment. Nothing of it is believed; the provider is
- * asked, and its answer is settled like any other. How often is bounded, because anybody may send hints: the same one is
- * asked about once at a time and then not for WINDOW_MS, and each channel has its tokens. HTTP threads and workers call
+ * asked, and its answer is settled like any other. How often is bounded, because anybody may send hints: the same one
+ * counts for nothing while it is asked about and WINDOW_MS after that, and each channel has its tokens. HTTP threads and workers call
  * pay_hint; the rest runs on workers.
  */
 #include <stdlib.h>
@@ -13,22 +13,17 @@
 
 enum { CHAINS = 256, WINDOW_MS = 5000, TOKENS_PER_SECOND = 20, TOKENS_MAX = 100, SOURCES = HINT_RETURN + 1 };
 
-struct waiter {
-    struct waiter *next;
-    hint_done done;
-    void *arg;
-};
-
 /* What was asked about lately. In its chain until WINDOW_MS after its end. */
 struct hint {
     struct hint *next;
     struct pay *pay;
     const char *channel;
     int64_t pay_no, refund_no; /* refund_no 0: about the payment */
-    struct waiter *waiters;    /* while it is being asked */
     int64_t until_ms;          /* 0: it is being asked */
 
     /* for the worker that asks */
+    hint_done done; /* or NULL */
+    void *arg;
     struct arena *arena;
     struct pay_record record;
     struct order order;
@@ -125,19 +120,16 @@ static bool take_token(struct bucket *bucket, int64_t now)
 static void hint_end(struct hint *hint, bool answered, const char *outcome)
 {
     struct hints *hints = hint->pay->hints;
+    hint_done done = hint->done;
+    void *arg = hint->arg;
     count(hint->channel, outcome);
     arena_free(hint->arena);
     hint->arena = NULL;
     pthread_mutex_lock(&hints->lock);
-    struct waiter *waiters = hint->waiters;
-    hint->waiters = NULL;
     hint->until_ms = mono_ms() + WINDOW_MS; /* from here on it may go at any time */
     pthread_mutex_unlock(&hints->lock);
-    for (struct waiter *next; waiters; waiters = next) {
-        next = waiters->next;
-        waiters->done(waiters->arg, answered);
-        free(waiters);
-    }
+    if (done)
+        done(arg, answered);
 }
 
 static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome, const struct error *err)
@@ -189,59 +181,44 @@ static void look_into(void *arg)
 
 /* ---- hints come in */
 
-/* Under the lock: joins what is being asked, or begins (*ret_new). The outcome when it does neither, NULL otherwise. */
-static const char *enter(struct pay *pay, const struct hint *wanted, size_t bucket, struct waiter *waiter, struct hint **ret_new)
+/* Under the lock: begins what was not asked about lately. The outcome when it does not, NULL otherwise. A question that has
+ * left is not waited for: its answer may be older than what this hint is about, and its sender comes again. */
+static const char *enter(struct pay *pay, const struct hint *wanted, size_t bucket, struct hint **ret_new)
 {
     struct hints *hints = pay->hints;
     int64_t now = mono_ms();
-    struct hint *hint = find(hints, wanted->channel, wanted->pay_no, wanted->refund_no, now);
-    if (hint && hint->until_ms)
+    if (find(hints, wanted->channel, wanted->pay_no, wanted->refund_no, now))
         return "too_soon";
-    if (!hint) {
-        if (!take_token(&hints->buckets[bucket], now))
-            return "too_many";
-        if (!(hint = malloc(sizeof *hint)))
-            return "unanswered";
-        *hint = *wanted;
-        struct hint **chain = chain_of(hints, hint->pay_no);
-        hint->next = *chain;
-        *chain = hint;
-        *ret_new = hint;
-    }
-    if (waiter) {
-        waiter->next = hint->waiters;
-        hint->waiters = waiter;
-    }
+    if (!take_token(&hints->buckets[bucket], now))
+        return "too_many";
+    struct hint *hint = malloc(sizeof *hint);
+    if (!hint)
+        return "unanswered";
+    *hint = *wanted;
+    struct hint **chain = chain_of(hints, hint->pay_no);
+    hint->next = *chain;
+    *chain = hint;
+    *ret_new = hint;
     return NULL;
-}
-
-static struct waiter *waiter_new(hint_done done, void *arg)
-{
-    struct waiter *waiter = malloc(sizeof *waiter);
-    if (waiter)
-        *waiter = (struct waiter){ .done = done, .arg = arg };
-    return waiter;
 }
 
 void pay_hint(struct pay *pay, const char *channel_name, const char *pay_no, const char *refund_no, enum hint_source source,
               hint_done done, void *arg)
 {
     const struct config_channel *channel = config_channel_find(pay->config, channel_name);
-    struct hint wanted = { .pay = pay }, *begun = NULL;
-    struct waiter *waiter = done ? waiter_new(done, arg) : NULL;
+    struct hint wanted = { .pay = pay, .done = done, .arg = arg }, *begun = NULL;
     const char *outcome = "no_such_payment";
-    if (channel && id_parse(pay_no, &wanted.pay_no) && (waiter || !done)) {
+    if (channel && id_parse(pay_no, &wanted.pay_no)) {
         wanted.channel = channel->name;
         if (!refund_no || !id_parse(refund_no, &wanted.refund_no))
             wanted.refund_no = 0; /* no number of ours */
         pthread_mutex_lock(&pay->hints->lock);
-        outcome = enter(pay, &wanted, (size_t)(channel - pay->config->channels) * SOURCES + (size_t)source, waiter, &begun);
+        outcome = enter(pay, &wanted, (size_t)(channel - pay->config->channels) * SOURCES + (size_t)source, &begun);
         pthread_mutex_unlock(&pay->hints->lock);
     }
     if (outcome) {
         if (channel)
             count(channel->name, outcome);
-        free(waiter);
         if (done)
             done(arg, false);
     } else if (begun && pool_post(pay->options.workers, look_into, begun) != RC_OK) {
