@@ -34,6 +34,7 @@ static const struct refusal {
     { "INVALID_REQ_TOO_MUCH", 1u << PN_REFUND, PN_NOT_DONE },
     { "INVALID_TRANSACTIONID", 1u << PN_REFUND, PN_DECLINED },
     { "ORDERNOTEXIST", 1u << PN_REFUND, PN_DECLINED },
+    { "REFUND_FEE_INVALID", 1u << PN_REFUND, PN_DECLINED },    /* more than is left: somebody refunds in the console, too */
     { "TRADE_OVERDUE", 1u << PN_REFUND, PN_DECLINED },         /* over a year old */
     { "USER_ACCOUNT_ABNORMAL", 1u << PN_REFUND, PN_DECLINED }, /* to be paid back by hand */
 };

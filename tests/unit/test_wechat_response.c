@@ -224,6 +224,7 @@ static void a_certain_refusal_is_declined(void **state)
     }
     assert_no_result(refuse(PN_REFUND, "TRADE_OVERDUE", &step), PN_DECLINED, &step, "TRADE_OVERDUE");
     assert_no_result(refuse(PN_REFUND, "USER_ACCOUNT_ABNORMAL", &step), PN_DECLINED, &step, "USER_ACCOUNT_ABNORMAL");
+    assert_no_result(refuse(PN_REFUND, "REFUND_FEE_INVALID", &step), PN_DECLINED, &step, "REFUND_FEE_INVALID");
     assert_no_result(refuse(PN_PREPAY, "TRADE_OVERDUE", &step), PN_UNKNOWN, &step, "TRADE_OVERDUE");
 }
 
