@@ -76,12 +76,17 @@ class Books:
                 connection.execute(sql.replace("%s", "?"), parameters)
         connection.close()
 
-    def make_due(self, leased=False):
-        """What the schedule would do later, it does now; with `leased` also what a worker has, as when its lease had passed."""
+    def make_due(self, leased=False, order_id=None):
+        """What the schedule would do later, it does now, for all orders or one; with `leased` also what a worker has, as when its
+        lease had passed."""
         which = "SELECT subject FROM query_schedule WHERE due_at > 0" + ("" if leased else " AND claim = 0")
+        parameters = (int(order_id),) * 3 if order_id else ()
+        if order_id:
+            which += (" AND (subject = %s OR subject IN (SELECT pay_no FROM pay_records WHERE order_id = %s)"
+                      " OR subject IN (SELECT refund_no FROM refunds WHERE order_id = %s))")
         # Locked one by one in the server's order, so that nobody's transaction falls victim to ours.
         locked = " ORDER BY subject FOR UPDATE SKIP LOCKED" if self.kind == "pg" else ""
-        self.change(f"UPDATE query_schedule SET due_at = 0 WHERE subject IN ({which}{locked})")
+        self.change(f"UPDATE query_schedule SET due_at = 0 WHERE subject IN ({which}{locked})", *parameters)
 
     def age(self, order_id, by_ms=3_600_000):
         """The order and its attempts were made so much earlier, which is to say: their time is over."""

@@ -20,6 +20,7 @@ integration_tests = \
 	tests/integration/test_races.py \
 	tests/integration/test_refunds.py \
 	tests/integration/test_reference_c.py \
+	tests/integration/test_refund_races.py \
 	tests/integration/test_return.py \
 	tests/integration/test_sandbox.py \
 	tests/integration/test_sandbox_alipay.py \
@@ -67,4 +68,4 @@ endif
 # What takes long, for each store: 50 rounds of kill -9 instead of 5, 2,000 orders that things race for instead of 100.
 check-long: all
 	PN_ROUNDS=50 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/integration/test_crash.py
-	PN_ROUNDS=2000 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/integration/test_races.py
+	PN_ROUNDS=2000 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='tests/integration/test_races.py tests/integration/test_refund_races.py'

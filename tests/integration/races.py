@@ -6,13 +6,17 @@ A round is planned from (seed, number) alone: PN_SEED=… and PN_ROUND=… repea
 """
 
 import concurrent.futures
+import hashlib
 import os
 import random
 import threading
 
 import requests
 
+import consistency
+from books import CLOSED, CLOSING, PAID, RECORD_UNPAID, REFUND_ENDED, REFUNDED, UNPAID, minor
 from browser import PayForm
+from paynotifyd import channel_settings, wechat_settings
 from waiting import wait_for
 
 SEED = os.environ.get("PN_SEED") or str(random.SystemRandom().randrange(10**6))
@@ -58,11 +62,22 @@ class Round:
         return f" [PN_SEED={SEED} PN_ROUND={self.number}, app {self.app}: {happened}]"
 
 
+def make_arena(make_server, sandbox, books, messages, policies, settings=None):
+    """A server with three channels, and an app for each of `policies`: name → (late_payment, duplicate_payment)."""
+    settings = {**(settings or {}), "channel second": channel_settings(sandbox), "channel wechat": wechat_settings(sandbox)}
+    for app, (late, duplicate) in policies.items():
+        settings[f"app {app}"] = {"key_sha256": hashlib.sha256(f"key-of-{app}".encode()).hexdigest(), "late_payment": late,
+                                  "duplicate_payment": duplicate}
+    server = make_server(settings)
+    server.keys.update({app: f"key-of-{app}" for app in policies})
+    return Arena(server.start(), sandbox, books, messages, policies)
+
+
 class Arena:
     """The server, the provider and the consumer of one campaign. Calls come from many threads."""
 
-    def __init__(self, server, sandbox, books, messages):
-        self.server, self.sandbox, self.books, self.messages = server, sandbox, books, messages
+    def __init__(self, server, sandbox, books, messages, policies):
+        self.server, self.sandbox, self.books, self.messages, self.policies = server, sandbox, books, messages, policies
         self.caller = Caller()
         self.rounds = {}
         self.unexpected = []
@@ -137,25 +152,82 @@ class Arena:
 
     # -- the end
 
-    def settle(self, unsettled, seconds=240):
-        """Lets the schedule do at once what it would do later, until nothing is unsettled. A worker's hold on its row counts as
+    def let_time_pass(self):
+        """For us and for the providers: nobody can pay any more, what is on its way arrives, and the schedule closes what is still
+        open."""
+        self.sandbox.clear_faults()
+        for row in self.books.rows("SELECT order_id FROM orders WHERE status IN (%s, %s) UNION SELECT order_id FROM pay_records"
+                                   " WHERE status = %s", UNPAID, CLOSING, RECORD_UNPAID):
+            self.books.age(row["order_id"])
+        for trade in self.sandbox.trades():
+            if not trade["paid_ms"]:
+                self.control(f"trades/{trade['pay_no']}/expire")
+            for number, refund in enumerate(trade["refunds"]):
+                if refund["status"] == "PROCESSING":
+                    self.control(f"refunds/{refund['refund_no']}/{'close' if number % 3 == 2 else 'succeed'}")
+        self.tell_again()
+
+    def untold(self):
+        """The trades of which the books do not know what the provider does: (trade, what)."""
+        books = {str(row["pay_no"]): row for row in self.books.rows("SELECT * FROM pay_records WHERE paid_at IS NOT NULL")}
+        for trade in self.sandbox.trades():
+            known = books.get(trade["pay_no"])
+            if trade["paid_ms"] and known is None:
+                yield trade, "is paid at the provider only"
+            back = sum(minor(refund["amount"]) for refund in trade["refunds"] if refund["status"] == "SUCCESS")
+            if known and back != known["refunded_minor"] and not (known["needs_review"] and known["refunding_minor"]):
+                yield trade, f"has {back} back at the provider, {known['refunded_minor']} in the books"
+
+    def tell_again(self):
+        """A provider repeats for a day what did not arrive. Of refunds that it was not asked to announce, one asks it."""
+        for trade, _ in list(self.untold()):
+            self.control(f"trades/{trade['pay_no']}/notify")
+            round_ = self.rounds[self.books.record(trade["pay_no"])["order_id"]]
+            if trade["refunds"]:
+                self.api(round_, "GET", f"/v1/payments/{trade['pay_no']}?refresh=true")
+
+    def open_ends(self):
+        """What has not come to its end: (order_id, text)."""
+        left = [(row["order_id"], f"the order is {row['status']}") for row in self.books.rows(
+            "SELECT order_id, status FROM orders WHERE status NOT IN (%s, %s, %s)", PAID, CLOSED, REFUNDED)]
+        left += [(self.books.record(trade["pay_no"])["order_id"], f"{trade['pay_no']} {what}") for trade, what in self.untold()]
+        left += [(row["order_id"], f"the refund {row['refund_no']} is {row['status']}") for row in self.books.rows(
+            "SELECT r.order_id, r.refund_no, r.status FROM refunds r JOIN pay_records p ON p.pay_no = r.pay_no"
+            " WHERE r.status NOT IN (%s, %s) AND NOT p.needs_review", *REFUND_ENDED)]
+        left += [(None, f"the schedule keeps {row}") for row in self.books.rows("SELECT * FROM query_schedule")]
+        left += [(row["order_id"], f"{row['sink']} waits for an event") for row in self.books.rows("SELECT * FROM outbox")]
+        return left
+
+    def settle(self, seconds=240):
+        """Lets the schedule do at once what it would do later, until nothing is open. A worker's hold on its row counts as
         lapsed ever more rarely, so that nobody is kept from ending."""
         patience = {"now": 0, "next": 20}
-        last = []
+        left = []
 
         def is_settled():
             patience["now"] += 1
-            leased = patience["now"] >= patience["next"]
-            if leased:
+            lapse = patience["now"] >= patience["next"]
+            if lapse:
                 patience.update(now=0, next=patience["next"] * 2)
-            self.books.make_due(leased)
-            last[:] = unsettled()
-            return not last
+            self.books.make_due(lapse)
+            left[:] = self.open_ends()
+            return not left
         try:
             wait_for(is_settled, seconds, "everything to settle")
         except AssertionError as failure:
-            raise AssertionError(f"{failure}:\n" + "\n".join(f"order {order_id}{self.name(order_id)}: {text}"
-                                                             for order_id, text in last[:20])) from None
+            raise AssertionError(f"{failure}:\n{consistency.explain(left, self.name)}") from None
+
+    def end(self):
+        """Everything comes to its end, and the end is consistent."""
+        self.let_time_pass()
+        self.settle()
+        self.messages.wait_distinct(consistency.carried(self.books))
+        assert not self.unexpected, "unexpected answers:\n" + consistency.explain(self.unexpected, self.name)
+        consistency.assert_consistent(self.books, self.sandbox.trades(), set(self.messages.ids()), self.policies, self.name)
+
+    def wake(self, round_):
+        """The schedule does now what it would do later for this order."""
+        self.books.make_due(order_id=round_.order_id)
 
     def name(self, order_id):
         return str(self.rounds.get(order_id, ""))

@@ -5,20 +5,14 @@ PN_ROUNDS says how many orders (100; check-long: 2,000). What is consistent is i
 
 import pytest
 
-import consistency
-from books import CLOSED, PAID, RECORD_UNPAID, REFUNDED
-from paynotifyd import channel_settings, wechat_settings
-from races import Arena, Round, numbers, rounds_wanted
+from races import Round, make_arena, numbers, rounds_wanted
 
 ROUNDS = rounds_wanted()
-POLICIES = {"learning": ("hold", "hold"), "other": ("accept", "hold")}
+POLICIES = {"learning": ("hold", "hold"), "other": ("accept", "hold"), "shop": ("refund", "refund")}
 
 @pytest.fixture
 def arena(make_server, sandbox, books, messages):
-    settings = {f"app {app}": {"late_payment": late} for app, (late, _) in POLICIES.items()}
-    settings["channel second"] = channel_settings(sandbox)
-    settings["channel wechat"] = wechat_settings(sandbox)
-    return Arena(make_server(settings).start(), sandbox, books, messages)
+    return make_arena(make_server, sandbox, books, messages, POLICIES)
 
 
 # ------------------------------------------------------------------------------------------------ a round's plan
@@ -82,7 +76,7 @@ def plan(arena, round_):
     if rng.random() < 0.2:
         add(("new attempt", lambda: arena.payment(round_, "alipay", "precreate", allowed=(201, 409))))
     for _ in range(rng.choice((0, 1))):
-        add(("schedule", arena.books.make_due))
+        add(("schedule", lambda: arena.wake(round_)))
 
 
 def plan_attempt(arena, round_, attempt):
@@ -102,45 +96,6 @@ def plan_attempt(arena, round_, attempt):
         add((f"accept {pay_no}", lambda: arena.api(round_, "POST", f"/v1/payments/{pay_no}/accept", allowed=(200, 409)).status_code))
 
 
-# ------------------------------------------------------------------------------------------------ its end
-
-def let_time_pass(arena):
-    """Everywhere: nobody can pay any more, and what is still open closes."""
-    arena.sandbox.clear_faults()
-    for row in arena.books.rows("SELECT order_id FROM orders WHERE status NOT IN (%s, %s)", PAID, CLOSED):
-        order_id = row["order_id"]
-        arena.books.age(order_id)
-        arena.close(arena.rounds[order_id], order_id)
-    for row in arena.books.rows("SELECT DISTINCT order_id FROM pay_records WHERE status = %s", RECORD_UNPAID):
-        arena.books.age(row["order_id"])
-    paid = arena.books.paid()
-    for trade in arena.sandbox.trades():
-        if not trade["paid_ms"]:
-            arena.control(f"trades/{trade['pay_no']}/expire")
-        elif trade["pay_no"] not in paid:  # a provider repeats a notice that did not arrive for a day
-            arena.control(f"trades/{trade['pay_no']}/renotify")
-
-
-def open_ends(arena):
-    """Nothing is left to do: no order is open, nobody is to be asked, nothing is to be delivered."""
-    left = [(row["order_id"], f"the order is {row['status']}") for row in arena.books.rows(
-        "SELECT order_id, status FROM orders WHERE status NOT IN (%s, %s, %s)", PAID, CLOSED, REFUNDED)]
-    paid = arena.books.paid()
-    left += [(None, f"{trade['pay_no']} is paid at the provider only") for trade in arena.sandbox.trades()
-             if trade["paid_ms"] and trade["pay_no"] not in paid]
-    left += [(None, f"the schedule keeps {row}") for row in arena.books.rows("SELECT * FROM query_schedule")]
-    left += [(row["order_id"], f"{row['sink']} waits for an event") for row in arena.books.rows("SELECT * FROM outbox")]
-    return left
-
-
-def end_of(arena):
-    let_time_pass(arena)
-    arena.settle(lambda: open_ends(arena))
-    arena.messages.wait_distinct(consistency.carried(arena.books))
-    assert not arena.unexpected, "unexpected answers:\n" + consistency.explain(arena.unexpected, arena.name)
-    consistency.assert_consistent(arena.books, arena.sandbox.trades(), set(arena.messages.ids()), POLICIES, arena.name)
-
-
 @pytest.mark.limit(300 + 2 * ROUNDS)
 def test_notifications_queries_and_closes_race_to_one_end(arena):
     apps = list(POLICIES)
@@ -148,4 +103,4 @@ def test_notifications_queries_and_closes_race_to_one_end(arena):
         rounds = [Round(number, apps[number % len(apps)]) for number in batch]
         arena.together([(prepare, arena, round_) for round_ in rounds])
         arena.race(rounds)
-        end_of(arena)
+        arena.end()

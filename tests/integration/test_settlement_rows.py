@@ -182,6 +182,31 @@ def test_the_second_payment_of_an_order_is_a_duplicate(provider):
         assert str(provider.books.order(order_id)["paid_pay_no"]) == first
 
 
+def assert_refunded(provider, order_id, pay_no, order, refunded_minor):
+    """The payment went back as a whole, and its order knows nothing of it."""
+    wait_for(lambda: provider.books.record(pay_no)["status"] == RECORD_REFUNDED, 30, "the payment to be refunded")
+    row = provider.books.order(order_id)
+    assert (row["status"], row["refunded_minor"]) == (order, refunded_minor)
+    assert [refund["amount"] for refund in provider.sandbox.refunds(pay_no)] == ["88.80"]
+
+
+def test_late_and_duplicate_payments_are_refunded_by_policy(make_provider):
+    provider = make_provider({"app learning": {"late_payment": "refund", "duplicate_payment": "refund"}})
+    for way in WAYS:
+        order_id, pay_no = provider.late_payment(f"late-{way}")
+        provider.pay(way, pay_no)
+        assert_refunded(provider, order_id, pay_no, CLOSED, 0)
+        assert provider.books.events(order_id) == ["order.closed", "payment.late", "refund.succeeded"]
+
+        order_id, first = provider.payment(f"duplicate-{way}")
+        second = provider.attempt(order_id)
+        provider.sandbox.pay(second, notify=False)
+        provider.pay(way, first)
+        provider.tell_again(way, second)
+        assert_refunded(provider, order_id, second, PAID, 0)
+        assert provider.books.events(order_id) == ["payment.succeeded", "payment.duplicate", "refund.succeeded"]
+
+
 def test_another_amount_is_a_mismatch(provider):
     for way in WAYS:
         order_id, pay_no = provider.payment(f"n-{way}")
