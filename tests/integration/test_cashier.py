@@ -54,6 +54,19 @@ def test_only_the_signed_link_opens(server, order, cashier):
     assert len(server.ok("GET", f"/v1/orders/{order_id}")["payments"]) == 1
 
 
+def test_forms_that_are_no_forms_change_nothing(server, order, cashier):
+    address, _, signature = cashier.url.partition("?k=")
+    good = f"k={signature}&channel=alipay&product=wap"
+    for body in ("", "&", "=", "k", "%", good + "&k=" + signature, good + "&a=%", good + "&a=%zz", good + "&a=%00", good + "&%ff=1",
+                 "&".join(f"a{i}=" for i in range(100)) + "&" + good, f"k={signature}", f"k={signature}&channel=alipay",
+                 good.replace("=", "%3D"), good.upper(), good + "x" * 300, "k[]=" + signature, good.encode("utf-16"), b"\0" + good.encode()):
+        answer = requests.post(address + "/pay", data=body, timeout=60, allow_redirects=False)
+        assert answer.status_code in (404, 422), (body, answer.status_code)
+        assert "text/html" in answer.headers["Content-Type"]
+    assert requests.post(address + "/pay", data=good + "&a=" + "x" * 5000, timeout=60).status_code == 413
+    assert server.ok("GET", f"/v1/orders/{order['order_id']}")["payments"] == []
+
+
 def test_methods_and_headers(server, order, cashier):
     shown = cashier.get()
     assert shown.headers["Cache-Control"] == "no-store" and shown.headers["Referrer-Policy"] == "no-referrer"
