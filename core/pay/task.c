@@ -168,7 +168,7 @@ static void inquired(void *arg, enum pn_state state, enum settle_outcome outcome
 
 static void inquire(struct task *task)
 {
-    if (task->record.status == PAYMENT_UNPAID && record_never_shown(task->pay, &task->record))
+    if (task->scheduled.task != TASK_CHECK && record_never_shown(task->pay, &task->record))
         end_unpaid(task); /* nobody can have paid what nobody was given */
     else
         provider_inquire(task->pay,

@@ -143,6 +143,29 @@ static void a_query_that_finds_it_closed_leaves_the_order_open(void **state)
     assert_rows(&rows, ORDER_UNPAID, PAYMENT_CLOSED, false);
 }
 
+static enum rc add_form(struct tx *tx, void *arg, struct error *err)
+{
+    const struct order *order = arg;
+    struct pay_record record = { .pay_no = rig_id(), .order_id = order->order_id, .app = "a", .channel = "c", .product = "form",
+                                 .amount_minor = 100, .currency = "CNY", .status = PAYMENT_UNPAID,
+                                 .expires_at = order->expires_at };
+    return record_insert(tx, &record, err);
+}
+
+/* Unless somebody says that something happened to it. */
+static void nobody_is_asked_about_a_form_that_was_never_shown(void **state)
+{
+    (void)state;
+    struct rows rows = make(rig_make_unpaid, false);
+    rig_write(add_form, &rows.order);
+    rig_write(read_rows, &rows);
+    provider_says(PN_STATE_NOT_FOUND);
+    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }), 30 * SECOND, ANSWER_LEARNED);
+    assert_int_equal(provider.asked[PN_QUERY], 0);
+    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CHECK }), 30 * SECOND, ANSWER_LEARNED);
+    assert_int_equal(provider.asked[PN_QUERY], 1);
+}
+
 static void silence_climbs_its_ladder_and_a_question_that_never_left_does_not(void **state)
 {
     (void)state;
@@ -378,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_query_that_finds_nothing_comes_again_at_the_channel_s_pace),
         cmocka_unit_test(a_query_that_finds_the_payment_settles_it_and_is_over),
         cmocka_unit_test(a_query_that_finds_it_closed_leaves_the_order_open),
+        cmocka_unit_test(nobody_is_asked_about_a_form_that_was_never_shown),
         cmocka_unit_test(silence_climbs_its_ladder_and_a_question_that_never_left_does_not),
         cmocka_unit_test(enough_silence_calls_people_once_and_empties_the_row),
         cmocka_unit_test(the_last_of_enough_answers_begins_the_close),
