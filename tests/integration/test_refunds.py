@@ -456,9 +456,9 @@ def test_a_refund_in_the_console_appears_by_asking(server, sandbox, books, paid,
     check_sums(books, sandbox, payment)
 
 
-def test_a_refusal_for_a_refund_in_the_console_brings_it_to_light(sandbox, books, paid, refund, ended):
+def test_a_refusal_for_a_refund_in_the_console_brings_it_to_light(sandbox, books, channel, paid, refund, ended):
     """Nobody was told of it, and then there was nothing left."""
-    payment = paid("alipay")
+    payment = paid(channel)
     sandbox.refund(payment["pay_no"], notify=False)
     ended(refund(payment, amount="10")[1], "failed")
     wait_for(lambda: books.record(payment["pay_no"])["status"] == RECORD_REFUNDED, 30 * SLOWNESS, "the console's refund to appear")
