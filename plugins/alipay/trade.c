@@ -62,10 +62,9 @@ const char *trade_read(struct pn_kv_list fields, struct pn_result *result)
         result->state = PN_STATE_REFUNDED;
         result->refund_no = kv_get(fields, "out_biz_no");
     }
-    /* Closed although it was paid: all of it went back. A query says no more than that. */
-    if (result->state == PN_STATE_CLOSED && result->paid_at_ms > 0 && result->refunded_minor == PN_NOT_STATED) {
-        result->state = PN_STATE_REFUNDED;
+    /* A query that says closed and yet when it was paid: all of it went back. Only a hint that it was ever paid, so a
+     * payment that the books do not know is not credited for it. */
+    if (result->state == PN_STATE_CLOSED && kv_get(fields, "send_pay_date").len && result->refunded_minor == PN_NOT_STATED)
         result->refunded_minor = result->total_minor;
-    }
     return NULL;
 }

@@ -215,12 +215,12 @@ def test_closed_after_paid_is_reviewed(server, books, notice):
     assert len(books.audits(pay_no)) == 1
 
 
-def test_a_report_of_a_refund_is_acknowledged_and_audited(server, books, notice):
+def test_a_report_of_a_refund_in_part_is_booked_and_audited(server, books, notice):
     order_id, pay_no = new_payment(server)
     assert server.notify(notice(pay_no)) == (200, "success")
     refund = {"refund_fee": "10.00", "gmt_refund": "2026-11-22 10:00:00.000", "out_biz_no": "r1"}
     assert server.notify(notice(pay_no, **refund)) == (200, "success")
-    assert_state(books, order_id, pay_no, PAID, RECORD_PAID, ["payment.succeeded"])
+    assert_state(books, order_id, pay_no, PAID, RECORD_PAID, ["payment.succeeded", "refund.succeeded"])
     assert books.audits(pay_no) == ["refund"]
 
 
