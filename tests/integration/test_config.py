@@ -100,8 +100,6 @@ WRONG = {
                                   ["[app learning] channels", "no [channel mian]", 'did you mean "main"?']),
     "event that the format does not carry": ("path = events", "path = events\nevents = payment.late", "events",
                                              ["[sink shop] events", "mqmessage", "remove payment.late"]),
-    "refunds that are not there yet": (f"key_sha256 = {HASH}", f"key_sha256 = {HASH}\nlate_payment = refund", "late_payment",
-                                       ["[app learning] late_payment", 'use "hold" or "accept"']),
     "secret in the file": ("key_file = main.key", "key = secret-of-main", "key =", ["[channel main] key", "key_file = PATH", "${NAME}"]),
     "file that is not there": ("main.key", "missing.key", "key_file", ["[channel main] key_file", "cannot read", "missing.key"]),
     "variable that is not set": ("app_id = 2021", "app_id = ${PN_TEST_NOT_SET}", "app_id", ["[channel main] app_id", "${PN_TEST_NOT_SET} is not set"]),
