@@ -210,6 +210,8 @@ static void show_code(struct view *view)
     adds(view, "</bdi></p>\n");
     add_picture(view, "code", view->shown->view.code_url);
     say(view, "hint", "请用手机扫描二维码付款。", "Scan this code with your phone to pay.");
+    say(view, "hint narrow", "就在这部手机上？请先保存二维码图片，再在支付应用的“扫一扫”中从相册选取。",
+        "On this very phone? Save the code as a picture and pick it in the payment app's scanner.");
     adds(view, "</section>\n");
 }
 

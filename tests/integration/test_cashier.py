@@ -385,6 +385,30 @@ def test_closed_by_the_shop_and_paid_late(server, order, cashier, notice):
     assert cashier.at(pay_no).state == "late"
 
 
+def test_closing_because_somebody_holds_a_form(server, order, cashier, notice):
+    page, pay_no = cashier.choose("alipay", "wap")
+    assert cashier.get(page.links["Go to the payment"]).status_code == 200
+    assert server.ok("POST", f"/v1/orders/{order['order_id']}/close")["status"] == "closing"
+    assert (cashier.at(pay_no).state, cashier.open().state, cashier.status()["expires_in"]) == ("closed", "closed", 0)
+    back, nothing = cashier.choose("alipay", "precreate")
+    assert (back.state, nothing) == ("closed", None)
+    assert cashier.get(page.links["Go to the payment"]).status_code == 410
+    assert server.notify(notice(pay_no)) == (200, "success")
+    assert cashier.at(pay_no).state == "paid"
+
+
+def test_refunded(server, sandbox, cashier, scan):
+    _, pay_no = cashier.choose("alipay", "precreate")
+    scan(server.ok("GET", f"/v1/payments/{pay_no}"))
+    sandbox.pay(pay_no)
+    wait_for(lambda: cashier.status()["state"] == "paid", 30, "the payment to arrive")
+    refund = server.ok("POST", f"/v1/payments/{pay_no}/refunds", {"out_refund_id": "r1", "amount": "1.00"})
+    assert refund["status"] in ("processing", "succeeded") and cashier.at(pay_no).state == "paid"
+    server.ok("POST", f"/v1/payments/{pay_no}/refunds", {"out_refund_id": "r2"})
+    wait_for(lambda: cashier.status(pay_no)["state"] == "refunded", 30, "everything to be refunded")
+    assert "The money goes back" in cashier.open().text
+
+
 def test_expired(server, cashier):
     short = server.order("n2", expires_in=1, return_url="https://shop.example/")
     payer = Cashier(short["cashier_url"])
