@@ -19,6 +19,7 @@ struct request {
     size_t open_count;
     struct closing_of *closings; /* one for each of `open` */
     atomic_size_t pending;
+    struct event_write write; /* of an order without open records */
 };
 
 /* One record, with an arena of its own. */
@@ -51,6 +52,7 @@ static enum rc begin_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct request *request = arg;
     request->open_count = 0;
+    event_done(&request->write, false); /* of a run that was rolled back; this one may end without an event */
     enum rc rc = order_lock(tx, request->order_id, request->arena, &request->order, err);
     if (rc)
         return rc;
@@ -60,9 +62,11 @@ static enum rc begin_tx(struct tx *tx, void *arg, struct error *err)
         return error_set(err, RC_CONFLICT, "the order is paid");
     if (request->order.status == ORDER_CLOSED)
         return RC_OK;
-    if (request->order.status == ORDER_UNPAID && (rc = order_set_closing(tx, request->order_id, err)) != RC_OK)
-        return rc;
     rc = order_open_records(request->pay, tx, request->order_id, request->arena, &request->open, &request->open_count, err);
+    if (rc == RC_OK && request->open_count == 0) /* now: nothing in the schedule would bring it back */
+        return order_end(tx, &request->order, &request->write, err);
+    if (rc == RC_OK && request->order.status == ORDER_UNPAID)
+        rc = order_set_closing(tx, request->order_id, err);
     return rc ? rc : hold_open(request, tx, err);
 }
 
@@ -113,8 +117,10 @@ void pay_order_close(struct pay *pay, const struct caller *caller, int64_t order
     }
     *request = (struct request){
         .pay = pay, .caller = caller, .order_id = order_id, .arena = arena, .done = done, .arg = arg,
+        .write = { .pay = pay, .arena = arena },
     };
     enum rc rc = store_write(pay->store, LANE_WORK, begin_tx, request, &err);
+    event_done(&request->write, rc == RC_OK);
     if (rc || request->order.status == ORDER_CLOSED) {
         done(arg, rc, rc ? NULL : &request->order, &err);
         return;

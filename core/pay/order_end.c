@@ -35,21 +35,20 @@ enum rc order_open_records(struct pay *pay, struct tx *tx, int64_t order_id, str
     return rc;
 }
 
-/* unpaid or closing → closed. */
-static enum rc end(struct ending *ending, struct tx *tx, struct error *err)
+enum rc order_end(struct tx *tx, struct order *order, struct event_write *write, struct error *err)
 {
     struct pay_record *records;
     size_t count;
-    enum rc rc = records_of_order(tx, ending->order_id, ending->arena, &records, &count, err);
+    enum rc rc = records_of_order(tx, order->order_id, write->arena, &records, &count, err);
     for (size_t i = 0; rc == RC_OK && i < count; i++)
         rc = schedule_done(tx, records[i].pay_no, 0, err);
     if (rc)
         return rc;
-    ending->order.status = ORDER_CLOSED;
-    rc = event_make("order.closed", &ending->order, NULL, NULL, NULL, ending->arena, &ending->write.event, err);
+    order->status = ORDER_CLOSED;
+    rc = event_make("order.closed", order, NULL, NULL, NULL, write->arena, &write->event, err);
     if (rc == RC_OK)
-        rc = order_set_closed(tx, ending->order_id, ending->order.last_event, err);
-    return rc ? rc : event_store(&ending->write, tx, err);
+        rc = order_set_closed(tx, order->order_id, order->last_event, err);
+    return rc ? rc : event_store(write, tx, err);
 }
 
 static enum rc begin(struct ending *ending, struct tx *tx, struct error *err)
@@ -58,13 +57,22 @@ static enum rc begin(struct ending *ending, struct tx *tx, struct error *err)
     size_t count;
     enum rc rc = order_open_records(ending->pay, tx, ending->order_id, ending->arena, &open, &count, err);
     if (rc == RC_OK && count == 0)
-        return end(ending, tx, err);
+        return order_end(tx, &ending->order, &ending->write, err);
     if (rc == RC_OK)
         rc = order_set_closing(tx, ending->order_id, err);
     for (size_t i = 0; rc == RC_OK && i < count; i++)
         rc = schedule_put(tx, &(struct schedule_entry){ open[i].pay_no, TASK_CLOSE, open[i].channel, 0 }, err);
     ending->scheduled = true;
     return rc;
+}
+
+/* closing: some record is being closed, and whoever does that ends the order. If none is, somebody failed to. */
+static enum rc finish(struct ending *ending, struct tx *tx, struct error *err)
+{
+    struct pay_record *open;
+    size_t count;
+    enum rc rc = order_open_records(ending->pay, tx, ending->order_id, ending->arena, &open, &count, err);
+    return rc || count > 0 ? rc : order_end(tx, &ending->order, &ending->write, err);
 }
 
 static enum rc soon_tx(struct tx *tx, void *arg, struct error *err)
@@ -75,6 +83,8 @@ static enum rc soon_tx(struct tx *tx, void *arg, struct error *err)
     ending->left_ms = 0;
     ending->scheduled = false;
     enum rc rc = order_lock(tx, ending->order_id, ending->arena, &ending->order, err);
+    if (rc == RC_OK && ending->order.status == ORDER_CLOSING)
+        return finish(ending, tx, err);
     if (rc || ending->order.status != ORDER_UNPAID)
         return rc;
     if (ending->expired && (rc = tx_now(tx, &now, err)) != RC_OK)
@@ -107,14 +117,9 @@ enum rc order_close_soon(struct pay *pay, int64_t order_id, bool expired, struct
 static enum rc finish_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct ending *ending = arg;
-    struct pay_record *open;
-    size_t count;
     event_done(&ending->write, false); /* as above */
     enum rc rc = order_lock(tx, ending->order_id, ending->arena, &ending->order, err);
-    if (rc || ending->order.status != ORDER_CLOSING)
-        return rc;
-    rc = order_open_records(ending->pay, tx, ending->order_id, ending->arena, &open, &count, err);
-    return rc || count > 0 ? rc : end(ending, tx, err);
+    return rc || ending->order.status != ORDER_CLOSING ? rc : finish(ending, tx, err);
 }
 
 enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err)

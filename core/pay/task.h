@@ -46,10 +46,13 @@ enum rc record_give_up(struct pay *pay, const struct pay_record *record, const s
 /* ---- order_end.c */
 
 /* Begins to close an unpaid order: its open records are due to be closed at their providers at once; without any it is closed
- * now, and announced. Nothing for an order that is not unpaid. expired: only when its time is over; *ret_left_ms is how
+ * now, and announced, as is one that is closing already. Nothing for other orders. expired: only when its time is over; *ret_left_ms is how
  * much of it is left. Blocking. */
 enum rc order_close_soon(struct pay *pay, int64_t order_id, bool expired, struct arena *arena, int64_t *ret_left_ms,
                          struct error *err);
+/* Inside a transaction that has locked the order and found none of its records open: unpaid or closing → closed, with its event.
+ * What belongs to them is taken out of the schedule. */
+enum rc order_end(struct tx *tx, struct order *order, struct event_write *write, struct error *err);
 /* closing → closed with its event, when no record of the order is open any more. RC_OK whatever the order's state then. */
 enum rc order_close_finish(struct pay *pay, int64_t order_id, struct arena *arena, struct order *ret_order, struct error *err);
 /* Inside a transaction that has locked the order: its open records. Those that were never shown are closed on the way. */

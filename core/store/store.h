@@ -401,8 +401,8 @@ enum rc schedule_done(struct tx *tx, int64_t subject, int64_t version, struct er
 /* Whether the row is still held by this version. */
 enum rc schedule_held(struct tx *tx, int64_t subject, int64_t version, bool *ret_held, struct error *err);
 /* Looks through the first `limit` due rows of `channel` (longest due first) and removes those that have nothing left to ask:
- * TASK_QUERY of a record, TASK_EXPIRE of an order that is not unpaid any more. A payment costs its schedule one row of a batch, not
- * a look of its own. *ret_count: removed; when it is `limit`, there may be more. */
+ * TASK_QUERY of a record that is not unpaid any more, TASK_EXPIRE of an order that is neither unpaid nor closing. A payment costs its
+ * schedule one row of a batch, not a look of its own. *ret_count: removed; when it is `limit`, there may be more. */
 enum rc schedule_prune(struct tx *tx, const char *channel, size_t limit, size_t *ret_count, struct error *err);
 /* Makes everything that `claim` holds due at once: at a clean stop, and for a predecessor that is dead. */
 enum rc schedule_release(struct tx *tx, int64_t claim, struct error *err);

@@ -11,6 +11,7 @@
 
 TX(close_record, int64_t, return record_set_closed(tx, *a, err);)
 TX(close_order, int64_t, return order_set_closing(tx, *a, err);)
+TX(end_order, int64_t, return order_set_closed(tx, *a, 0, err);)
 
 static void queries_of_records_that_are_not_unpaid_are_pruned(void **state)
 {
@@ -30,19 +31,24 @@ static void queries_of_records_that_are_not_unpaid_are_pruned(void **state)
     assert_false(work_look(paid.pay_no).there || work_look(closed.pay_no).there || work_look(none).there);
 }
 
-static void expiries_of_orders_that_are_not_unpaid_are_pruned(void **state)
+static void expiries_of_orders_that_are_neither_unpaid_nor_closing_are_pruned(void **state)
 {
     (void)state;
     const char *channel = new_name("channel");
-    struct order unpaid = make_order("a"), paid = make_order("a"), closing = make_order("a");
+    struct order unpaid = make_order("a"), paid = make_order("a"), closing = make_order("a"), closed = make_order("a");
     struct pay_record record = make_record(&paid);
+    int64_t none = new_id();
     pay(&record, NULL, false, 0, NULL);
     write_ok(close_order, &closing.order_id);
+    write_ok(end_order, &closed.order_id);
     work_put(unpaid.order_id, TASK_EXPIRE, channel, 0);
     work_put(paid.order_id, TASK_EXPIRE, channel, 0);
     work_put(closing.order_id, TASK_EXPIRE, channel, 0);
-    assert_int_equal(work_prune(channel, 10), 2);
-    assert_int_equal(work_claim_one(channel, HOUR_MS).subject, unpaid.order_id);
+    work_put(closed.order_id, TASK_EXPIRE, channel, 0);
+    work_put(none, TASK_EXPIRE, channel, 0);
+    assert_int_equal(work_prune(channel, 10), 3);
+    assert_true(work_look(unpaid.order_id).there && work_look(closing.order_id).there);
+    assert_int_equal(work_count_due(channel), 2);
 }
 
 static void other_tasks_are_never_pruned(void **state)
@@ -155,7 +161,7 @@ static void depths_tell_what_is_due_and_since_when(void **state)
 
 const struct CMUnitTest upkeep_tests[] = {
     cmocka_unit_test(queries_of_records_that_are_not_unpaid_are_pruned),
-    cmocka_unit_test(expiries_of_orders_that_are_not_unpaid_are_pruned),
+    cmocka_unit_test(expiries_of_orders_that_are_neither_unpaid_nor_closing_are_pruned),
     cmocka_unit_test(other_tasks_are_never_pruned),
     cmocka_unit_test(rows_that_are_held_or_not_due_or_elsewhere_are_not_pruned),
     cmocka_unit_test(prune_keeps_to_its_limit),

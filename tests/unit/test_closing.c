@@ -166,6 +166,35 @@ static void an_order_whose_end_was_not_written_stays_scheduled(void **state)
     assert_int_equal(rig_scheduled(), 0);
 }
 
+/* Nothing in the schedule would bring it back if it were left half-way. */
+static void an_order_without_open_payments_is_closed_at_once_or_not_at_all(void **state)
+{
+    (void)state;
+    static const tx_fn before[] = { rig_make_unpaid, rig_make_closing };
+    for (size_t i = 0; i < 2; i++) {
+        struct order order, made;
+        struct closing closing;
+        race = (struct race){ 0 };
+        rig_write(before[i], &order);
+        rig_write(rig_read_order, &order);
+        made = order;
+        race = (struct race){ .no_event = true };
+        close_order(order.order_id, &closing);
+        assert_int_equal(closing.rc, RC_UNAVAILABLE);
+        rig_write(rig_read_order, &order);
+        assert_int_equal(order.status, made.status);
+
+        race = (struct race){ .lose = true };
+        size_t told = rig.committed;
+        close_order(order.order_id, &closing);
+        assert_int_equal(closing.rc, RC_OK);
+        assert_int_equal(closing.status, ORDER_CLOSED);
+        assert_int_equal(rig.committed, told + 1);
+        rig_write(rig_read_order, &order);
+        assert_int_equal(order.status, ORDER_CLOSED);
+    }
+}
+
 static void an_answer_about_another_payment_closes_neither(void **state)
 {
     (void)state;
@@ -272,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_closing_that_runs_again_is_announced_once),
         cmocka_unit_test(an_order_whose_end_was_not_written_stays_scheduled),
+        cmocka_unit_test(an_order_without_open_payments_is_closed_at_once_or_not_at_all),
         cmocka_unit_test(an_answer_about_another_payment_closes_neither),
         cmocka_unit_test(a_retry_that_is_declined_leaves_the_attempt_to_a_query),
         cmocka_unit_test(a_late_payment_that_a_follow_up_finds_is_accepted),

@@ -395,6 +395,22 @@ static void an_expired_order_with_an_open_record_is_closing_and_the_record_due(v
     assert_int_equal(rig_scheduled(), before + 2); /* the row that ran, and the record's */
 }
 
+/* The net under whatever should have ended it. */
+static void an_expiry_ends_an_order_that_was_left_closing(void **state)
+{
+    (void)state;
+    struct rows rows = make(rig_make_closing, false), waits = make(rig_make_closing, true);
+    size_t told = rig.committed;
+    assert_int_equal(run((struct scheduled){ .subject = waits.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
+    assert_rows(&waits, ORDER_CLOSING, PAYMENT_UNPAID, false);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
+        rig_write(read_rows, &rows);
+        assert_int_equal(rows.order.status, ORDER_CLOSED);
+        assert_int_equal(rig.committed, told + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_refund_of_what_was_never_seen_paid_does_not_keep_its_order_closing),
         cmocka_unit_test(an_order_expires_only_when_its_time_is_over),
         cmocka_unit_test(an_expired_order_with_an_open_record_is_closing_and_the_record_due),
+        cmocka_unit_test(an_expiry_ends_an_order_that_was_left_closing),
     };
     return cmocka_run_group_tests_name("task", tests, rig_open, rig_close);
 }

@@ -114,12 +114,12 @@ enum rc schedule_held(struct tx *tx, int64_t subject, int64_t version, bool *ret
 /*
  * Looks through the first $2 due rows and no further, however many are due. What a record or order is, is asked for row by
  * row: NOT EXISTS would let the planner read the whole table into a hash. Task 1 is TASK_QUERY and 6 TASK_EXPIRE,
- * 601001 and 600001 are unpaid; neither comes back.
+ * 601001 and 600001 are unpaid, 600005 is closing; none comes back.
  */
 #define SEEN "SELECT subject, task FROM query_schedule WHERE channel = $1 AND due_at <= pn_now_ms() ORDER BY due_at LIMIT $2"
 #define MOOT(row)                                                                                                                 \
     "((" row ".task = 1 AND coalesce((SELECT status FROM pay_records WHERE pay_no = " row ".subject), 0) <> 601001) OR "          \
-    "(" row ".task = 6 AND coalesce((SELECT status FROM orders WHERE order_id = " row ".subject), 0) <> 600001))"
+    "(" row ".task = 6 AND coalesce((SELECT status FROM orders WHERE order_id = " row ".subject), 0) NOT IN (600001, 600005)))"
 
 static const struct sql prune = {
     .name = "schedule_prune",
