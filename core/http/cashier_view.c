@@ -29,6 +29,7 @@ static const struct words {
 } words[] = {
     [CASHIER_CHOICE] = { 200, "选择支付方式", "Choose how to pay", NULL, NULL },
     [CASHIER_OPEN] = { 200, "支付订单", "Pay this order", NULL, NULL },
+    [CASHIER_STALE] = { 409, "二维码已失效", "This code is too old", "请获取新的二维码。", "Please get a new one." },
     [CASHIER_UNANSWERED] = { 503, "请稍后再试", "Please try again", "支付渠道暂时没有响应。您没有被扣款。",
                              "The payment provider did not answer. Nothing was charged." },
     [CASHIER_LEFT] = { 409, "您已选择其他支付方式", "You have chosen another way to pay", "请不要再用这一笔支付，它正在关闭。",
@@ -241,10 +242,11 @@ static void show_open(struct view *view)
     say(view, "hint pay", "付款完成后，本页面会自动更新。", "This page changes as soon as the payment has arrived.");
 }
 
-static void show_retry(struct view *view)
+/* The same choice, once more. */
+static void show_again(struct view *view, const char *zh, const char *en)
 {
     if (view->shown->chosen.product)
-        add_choice(view, &view->shown->chosen, "main", pick(view, "重试", "Try again"), NULL);
+        add_choice(view, &view->shown->chosen, "main", pick(view, zh, en), NULL);
 }
 
 static void add_links(struct view *view)
@@ -294,7 +296,9 @@ void cashier_view(struct page *ret_page, const struct cashier_page *shown, const
         show_choices(&view);
     else if (shown->state == CASHIER_OPEN)
         show_open(&view);
+    else if (shown->state == CASHIER_STALE)
+        show_again(&view, "获取新的二维码", "Get a new code");
     else if (shown->state == CASHIER_UNANSWERED)
-        show_retry(&view);
+        show_again(&view, "重试", "Try again");
     add_links(&view);
 }

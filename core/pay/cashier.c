@@ -26,6 +26,7 @@ const char *cashier_state_name(enum cashier_state state)
         [CASHIER_LEFT] = "left",         [CASHIER_DECLINED] = "declined", [CASHIER_ENDED] = "ended",
         [CASHIER_PAID] = "paid",         [CASHIER_TWICE] = "twice",       [CASHIER_LATE] = "late",
         [CASHIER_REFUNDED] = "refunded", [CASHIER_EXPIRED] = "expired",   [CASHIER_CLOSED] = "closed",
+        [CASHIER_STALE] = "stale",
     };
     return names[state];
 }
@@ -237,7 +238,9 @@ static enum cashier_state state_of(const struct load *load, const struct pay_rec
         return last && !shown->merchant ? CASHIER_DECLINED : CASHIER_ENDED;
     if (!last)
         return CASHIER_LEFT;
-    return shown->merchant ? CASHIER_OPEN : CASHIER_UNANSWERED;
+    if (!shown->merchant)
+        return CASHIER_UNANSWERED;
+    return code_is_stale(shown, load->arena) ? CASHIER_STALE : CASHIER_OPEN;
 }
 
 /* The other open attempts, named by how they are paid. */

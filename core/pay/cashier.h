@@ -16,6 +16,7 @@ struct cashier_choice {
 enum cashier_state {
     CASHIER_CHOICE,     /* no attempt is shown */
     CASHIER_OPEN,       /* the attempt may be paid */
+    CASHIER_STALE,      /* its code has grown too old to be scanned: choosing the same again makes a new one */
     CASHIER_UNANSWERED, /* its provider has not said what the payer needs: choosing the same again asks again */
     CASHIER_LEFT,       /* the payer has chosen again since; it is being closed */
     CASHIER_DECLINED,   /* its provider refused it */

@@ -148,8 +148,11 @@ struct prepay {
     const char *url;
     struct param *fields;
     size_t field_count;
-    int64_t made_at; /* of a redirect, which does not live long; 0: not known */
+    int64_t made_at; /* of a redirect or a code, which do not live long; 0: not known */
 };
+/* Whether it may still be shown; otherwise PREPAY is called again, with the same parameters. */
+bool prepay_is_fresh(const struct prepay *prepay, int64_t now_ms);
+bool code_is_stale(const struct pay_record *record, struct arena *arena); /* false for everything but a code */
 const char *prepay_write(const struct pn_result *result, int64_t made_at, struct arena *arena);
 enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, struct error *err);
 enum rc prepay_from_result(const struct pn_result *result, struct arena *arena, struct prepay *ret, struct error *err);

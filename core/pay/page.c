@@ -2,9 +2,8 @@
  * What a payer's signed link shows: the provider's form, a redirect, a code to scan, or why not. Workers only; the status
  * poll never calls a provider.
  *
- * Redirects do not live long (some for five minutes) and are made for the address of the payer who asked. So a stale one is
- * made anew, with the same parameters, and one that the cashier made for somebody at another address sends the payer back
- * there to choose again.
+ * Redirects do not live long (some for five minutes), codes a little longer. A stale one is made anew, with the same
+ * parameters. What the cashier made for somebody at another address sends the payer back there to choose again.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -14,8 +13,6 @@
 #include "pay/internal.h"
 #include "pay/merchant.h"
 #include "plugin/registry.h"
-
-enum { REDIRECT_LIFE_MS = 4 * 60 * 1000 };
 
 /* One opening of a link; lives in the caller's arena. */
 struct opening {
@@ -106,7 +103,11 @@ static enum rc shown_tx(struct tx *tx, void *arg, struct error *err)
         rc = record_get(tx, opening->pay_no, opening->arena, &opening->page.record, err);
     if (rc == RC_OK)
         rc = cashier_left(tx, &opening->page.record, opening->arena, &opening->left, err);
-    if (rc || !may_go_on(opening) || (opening->page.record.prepay && opening->prepay.kind != PN_PREPAY_REDIRECT))
+    struct prepay kept = { 0 };
+    if (rc == RC_OK && opening->page.record.prepay)
+        rc = prepay_read(opening->page.record.prepay, opening->arena, &kept, err);
+    bool stays = opening->page.record.prepay && prepay_is_fresh(&kept, wall_ms());
+    if (rc || !may_go_on(opening) || stays)
         return rc;
     return record_set_prepay(tx, opening->pay_no, opening->merchant, opening->keep, err);
 }
@@ -143,12 +144,6 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
         show(opening);
     else
         opening_end(opening, RC_OK, NULL);
-}
-
-/* What was kept can be shown as it is. */
-static bool is_fresh(const struct prepay *prepay)
-{
-    return prepay->url && (prepay->kind != PN_PREPAY_REDIRECT || wall_ms() - prepay->made_at < REDIRECT_LIFE_MS);
 }
 
 /* The parts of the page that do not depend on what the provider says. */
@@ -193,7 +188,7 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
         opening_end(opening, RC_OK, NULL);
     } else if (rc || !may_go_on(opening))
         opening_end(opening, rc, &err);
-    else if (is_fresh(&opening->prepay))
+    else if (opening->prepay.url && prepay_is_fresh(&opening->prepay, wall_ms()))
         show(opening);
     else
         provider_call(pay, &(struct provider_ask){ .order = &opening->page.order, .record = &opening->page.record,

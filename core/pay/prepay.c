@@ -1,14 +1,32 @@
 /*
  * How a PREPAY result is kept in pay_records.prepay, and payer parameters in pay_records.params: a small JSON object
- * {"kind": 3, "url": "…", "fields": [["name", "value"], …]}; redirects say when they were made. Workers only.
+ * {"kind": 3, "url": "…", "fields": [["name", "value"], …]}; redirects and codes say when they were made. Workers
+ * only.
  */
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "pay/internal.h"
 
 const char *const prepay_shown = "{\"kind\":1}";
+
+/* A little less than what the providers that we know give them: five minutes, and two hours. */
+enum { REDIRECT_LIFE_MS = 4 * 60 * 1000, CODE_LIFE_MS = 110 * 60 * 1000 };
+
+bool prepay_is_fresh(const struct prepay *prepay, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - prepay->made_at;
+    switch (prepay->kind) {
+    case PN_PREPAY_REDIRECT:
+        return age_ms < REDIRECT_LIFE_MS;
+    case PN_PREPAY_CODE_URL:
+        return prepay->made_at == 0 || age_ms < CODE_LIFE_MS;
+    default:
+        return true;
+    }
+}
 
 static const char *text_of(const struct pn_str *text, struct arena *arena)
 {
@@ -36,7 +54,7 @@ const char *prepay_write(const struct pn_result *result, int64_t made_at, struct
 {
     struct buf buf = { 0 };
     buf_addf(&buf, "{\"kind\":%u", result->prepay_kind);
-    if (made_at > 0 && result->prepay_kind == PN_PREPAY_REDIRECT)
+    if (made_at > 0 && (result->prepay_kind == PN_PREPAY_REDIRECT || result->prepay_kind == PN_PREPAY_CODE_URL))
         buf_addf(&buf, ",\"made_at\":%" PRId64, made_at);
     if (result->url.len) {
         buf_adds(&buf, ",\"url\":");
@@ -95,4 +113,11 @@ enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, s
     if (rc == RC_OK)
         *ret = prepay;
     return rc;
+}
+
+bool code_is_stale(const struct pay_record *record, struct arena *arena)
+{
+    struct prepay prepay;
+    return record->prepay && prepay_read(record->prepay, arena, &prepay, NULL) == RC_OK &&
+           prepay.kind == PN_PREPAY_CODE_URL && !prepay_is_fresh(&prepay, wall_ms());
 }

@@ -249,7 +249,7 @@ enum pn_prepay_kind {
     PN_PREPAY_NONE = 0,
     PN_PREPAY_FORM = 1,      /* url and fields: the host writes an escaped page that submits itself by POST */
     PN_PREPAY_REDIRECT = 2,  /* url: send the payer there, http or https; shown for 4 minutes, then PREPAY is called again */
-    PN_PREPAY_CODE_URL = 3,  /* url: draw it as a QR code */
+    PN_PREPAY_CODE_URL = 3,  /* url: draw it as a QR code; shown for 110 minutes */
     PN_PREPAY_APP_PARAMS = 4 /* fields: hand them to the caller's app or page */
 };
 

@@ -310,6 +310,12 @@ def test_a_redirect_is_a_page_of_ours_and_only_for_the_address_that_chose(proxie
     assert here.at(pay_no).state in ("left", "ended")
 
 
+def make_old(books, pay_no):
+    kept = books.record(pay_no)["prepay"]
+    made_at = kept.partition('"made_at":')[2].partition(",")[0]
+    books.change("UPDATE pay_records SET prepay = %s WHERE pay_no = %s", kept.replace(made_at, "1"), int(pay_no))
+
+
 def test_a_redirect_that_has_grown_old_is_made_anew(proxied, sandbox, books):
     """The provider is asked again, with the same parameters, and only then."""
     payer = Cashier(proxied.order("n1")["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
@@ -329,10 +335,17 @@ def test_a_redirect_that_has_grown_old_is_made_anew(proxied, sandbox, books):
     assert renewed >= made_at
 
 
-def make_old(books, pay_no):
-    kept = books.record(pay_no)["prepay"]
-    made_at = kept.partition('"made_at":')[2].partition(",")[0]
-    books.change("UPDATE pay_records SET prepay = %s WHERE pay_no = %s", kept.replace(made_at, "1"), int(pay_no))
+def test_a_code_that_has_grown_old_is_made_anew(server, order, cashier, books):
+    page, pay_no = cashier.choose("alipay", "precreate")
+    assert page.state == "open"
+    make_old(books, pay_no)
+    assert (cashier.at(pay_no).status, cashier.at(pay_no).state, cashier.at(pay_no).pictures) == (409, "stale", [])
+    assert cashier.at(pay_no).offers == [("alipay", "precreate")]
+    page, same = cashier.choose("alipay", "precreate")
+    assert (page.state, same, len(page.pictures)) == ("open", pay_no, 1)
+    make_old(books, pay_no)
+    assert "Scan to pay" in cashier.get(server.ok("GET", f"/v1/payments/{pay_no}")["pay_url"]).text  # the pay link makes a new one as well
+    assert cashier.at(pay_no).state == "open"
 
 
 def test_a_redirect_that_cannot_be_made_anew_leads_back_to_the_cashier(proxied, sandbox, books):
