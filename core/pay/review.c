@@ -42,24 +42,29 @@ static enum rc flag(struct giving_up *giving_up, struct tx *tx, struct order *or
         rc = record_set_closed(tx, record->pay_no, err);
         record->status = PAYMENT_CLOSED;
     }
-    if (rc || record->needs_review)
-        return rc;
-    rc = record_set_review(tx, record->pay_no, err);
+    if (rc == RC_OK && !record->needs_review)
+        rc = record_set_review(tx, record->pay_no, err);
+    record->needs_review = true;
     return rc ? rc : announce(giving_up, tx, order, record, err);
 }
 
 static enum rc give_up_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct giving_up *giving_up = arg;
+    const struct scheduled *held = giving_up->held;
     struct pay_record record;
     struct order order;
+    bool ours = false;
     event_done(&giving_up->write, false); /* of a run that was rolled back; this one may end without an event */
     enum rc rc = order_lock(tx, giving_up->seen->order_id, giving_up->arena, &order, err);
     if (rc == RC_OK)
         rc = record_get(tx, giving_up->seen->pay_no, giving_up->arena, &record, err);
-    if (rc == RC_OK && record.status == giving_up->seen->status)
+    if (rc == RC_OK)
+        rc = schedule_held(tx, held->subject, held->version, &ours, err);
+    if (rc == RC_OK && ours && record.status == giving_up->seen->status)
         rc = flag(giving_up, tx, &order, &record, err);
-    return rc ? rc : schedule_done(tx, giving_up->held->subject, giving_up->held->version, err);
+    /* A closed record's row stands for the end of its order, which comes next. */
+    return rc || giving_up->close ? rc : schedule_done(tx, held->subject, held->version, err);
 }
 
 enum rc record_give_up(struct pay *pay, const struct pay_record *record, const struct scheduled *held, const char *why, bool close,

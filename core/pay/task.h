@@ -38,8 +38,9 @@ int64_t record_lease_ms(const struct pay *pay, const char *channel);
 
 /* ---- review.c */
 
-/* The schedule gives a record up, unless its state is not that of `record` any more: people must look at it, and are told once.
- * close: nobody can pay it any more either. The row `held` is gone afterwards. Blocking. */
+/* The schedule gives a record up, unless its state is not that of `record` any more or somebody else has taken the row `held`
+ * over: people must look at it, and are told each time, for the reasons differ. The row is gone afterwards. close: nobody can pay it
+ * any more either; then the row stays, for the record's order may have to be ended. Blocking. */
 enum rc record_give_up(struct pay *pay, const struct pay_record *record, const struct scheduled *held, const char *why, bool close,
                        struct arena *arena, struct error *err);
 
