@@ -144,7 +144,8 @@ static enum rc decide_item(struct batch *batch, struct item *item, struct error 
     if (rc == RC_OK && effects.close_siblings)
         rc = add_siblings(batch, order, record, err);
     if (rc == RC_OK && effects.task)
-        rc = add_schedule(batch, record->pay_no, effects.task, record->channel, effects.task_in_ms, err);
+        rc = add_schedule(batch, record->pay_no, effects.task, effects.task == TASK_POLICY ? "" : record->channel, effects.task_in_ms,
+                          err);
     if (rc == RC_OK && effects.ask_refunds)
         rc = find_book(batch, record->pay_no, &book, err);
     if (rc == RC_OK && effects.ask_refunds)

@@ -92,12 +92,13 @@ static void collect_totals(struct batch *batch, int64_t pay_no, struct refund_to
 {
     const struct pay_record *after = batch_record(batch, pay_no), *before = &batch->records_before[after - batch->records];
     const struct order *order = batch_order(batch, after->order_id), *order_before = &batch->orders_before[order - batch->orders];
-    if (after->refunded_minor == before->refunded_minor && after->refunding_minor == before->refunding_minor)
+    if (after->refunded_minor == before->refunded_minor && after->refunding_minor == before->refunding_minor &&
+        after->stated_back_minor == before->stated_back_minor)
         return;
     bool moves_order = order->paid_pay_no == pay_no && order->refunded_minor != order_before->refunded_minor;
     totals[batch->writes.refund_totals_count++] = (struct refund_totals){
         .pay_no = pay_no, .from_refunded = before->refunded_minor, .from_refunding = before->refunding_minor,
-        .refunded = after->refunded_minor, .refunding = after->refunding_minor,
+        .refunded = after->refunded_minor, .refunding = after->refunding_minor, .stated_back = after->stated_back_minor,
         .order_id = moves_order ? order->order_id : 0, .order_from_refunded = order_before->refunded_minor,
         .order_refunded = order->refunded_minor,
     };

@@ -55,8 +55,8 @@ static enum rc enqueue(struct committer *committer, struct item *item, struct er
     return rc;
 }
 
-enum rc pay_settle(struct pay *pay, const char *channel, const char *source, const struct pn_result *result, settle_done done,
-                   void *arg, struct error *err)
+enum rc refund_settle(struct pay *pay, const char *channel, const char *source, const struct pn_result *result, int64_t calls,
+                      settle_done done, void *arg, struct error *err)
 {
     int64_t pay_no;
     if (!parse_pay_no(&result->pay_no, &pay_no)) {
@@ -66,12 +66,19 @@ enum rc pay_settle(struct pay *pay, const char *channel, const char *source, con
     struct item *item = item_new(channel, source, result, pay_no);
     if (!item)
         return error_set(err, RC_NOMEM, "out of memory");
+    item->fact.calls = calls;
     item->done = done;
     item->arg = arg;
     enum rc rc = enqueue(pay->committer, item, err);
     if (rc)
         free(item);
     return rc;
+}
+
+enum rc pay_settle(struct pay *pay, const char *channel, const char *source, const struct pn_result *result, settle_done done,
+                   void *arg, struct error *err)
+{
+    return refund_settle(pay, channel, source, result, 0, done, arg, err);
 }
 
 static void finish(struct committer *committer, struct item **items, size_t count)

@@ -88,6 +88,10 @@ void provider_inquire(struct pay *pay, const struct provider_ask *ask, struct ar
 
 /* ---- refund_ask.c, refund_inquire.c, refund.c */
 
+/* pay_settle for an answer about a refund that `calls` calls have asked for: a failure is only believed while there are no more. */
+enum rc refund_settle(struct pay *pay, const char *channel, const char *source, const struct pn_result *result, int64_t calls,
+                      settle_done done, void *arg, struct error *err);
+
 /* Asks the provider what became of a refund, asks for it again where that is safe, settles what was learned, and leaves
  * the schedule right. held: the refund's row of the schedule, which the caller holds. done runs on a worker. */
 typedef void (*refund_carried)(void *arg);

@@ -9,6 +9,7 @@
 
 #include "base/ids.h"
 #include "base/money.h"
+#include "pay/task.h"
 
 static int64_t left_of(const struct pay_record *record)
 {
@@ -35,7 +36,8 @@ static enum rc reserve(struct tx *tx, struct pay_record *record, int64_t amount_
 static enum rc hold(struct asking *asking, struct tx *tx, struct error *err)
 {
     const struct refund *refund = &asking->view.refund;
-    const struct schedule_entry entry = { refund->refund_no, TASK_REFUND, refund->channel, REFUND_LEASE_MS };
+    const struct schedule_entry entry = { refund->refund_no, TASK_REFUND, refund->channel,
+                                          record_lease_ms(asking->pay, refund->channel) };
     asking->held = (struct scheduled){ .subject = refund->refund_no, .task = TASK_REFUND, .channel = refund->channel };
     return schedule_hold(tx, &entry, asking->pay->options.incarnation, &asking->held.version, err);
 }
@@ -104,8 +106,9 @@ static enum rc insert(struct creation *creation, struct tx *tx, struct error *er
         .refund_no = refund_no, .pay_no = record->pay_no, .order_id = record->order_id, .app = record->app,
         .channel = record->channel, .out_refund_id = request->out_refund_id, .source = "api",
         .cause = settle_refund_cause(&view->order, record), .amount_minor = amount, .currency = record->currency,
-        .reason = request->reason, .status = REFUND_CREATED, .doubt = true,
+        .reason = request->reason, .status = REFUND_CREATED, .doubt = true, .calls = 1,
     };
+    creation->asking.calls = 1;
     rc = refund_insert(tx, &view->refund, err);
     /* Somebody else was faster, with another payment. */
     return rc == RC_EXISTS ? error_set(err, RC_RETRY, "a refund with this out_refund_id was made at this moment") : rc;
@@ -186,12 +189,14 @@ static enum rc begin_again(struct asking *asking, struct tx *tx, struct error *e
 {
     struct refund *refund = &asking->view.refund;
     enum rc rc = reserve(tx, &asking->view.record, refund->amount_minor, err);
+    refund->cause = settle_refund_cause(&asking->view.order, &asking->view.record); /* a late payment may be accepted by now */
     if (rc == RC_OK)
-        rc = refund_set_again(tx, refund->refund_no, err);
+        rc = refund_set_again(tx, refund->refund_no, refund->cause, err);
     if (rc == RC_OK)
         rc = refund_set_doubt(tx, refund->refund_no, true, err);
     refund->status = REFUND_CREATED;
     asking->doubted = false;
+    asking->calls = refund->calls + 1;
     return rc;
 }
 

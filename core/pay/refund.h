@@ -7,8 +7,6 @@
 
 #include "pay/internal.h"
 
-enum { REFUND_LEASE_MS = 90 * 1000 }; /* longer than one chain of questions takes; then the schedule takes over */
-
 /* One refund being asked for, or about. Lives in the arena. */
 struct asking {
     struct pay *pay;
@@ -16,6 +14,7 @@ struct asking {
     struct scheduled held; /* our hold on the refund's row of the schedule */
     bool background;       /* nobody waits for it */
     bool doubted;          /* a call before this chain may have reached the provider */
+    int64_t calls;         /* that have asked for the refund, as far as this chain knows: see refund_settle */
     struct refund_view view;
     refund_done done;
     void *arg;

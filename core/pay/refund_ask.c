@@ -33,6 +33,7 @@ enum rc refund_mark(struct asking *asking, struct tx *tx, struct error *err)
 {
     const struct refund *refund = &asking->view.refund;
     asking->doubted = refund->doubt || refund->status != REFUND_CREATED;
+    asking->calls = refund->calls + !asking->doubted;
     return asking->doubted ? RC_OK : refund_set_doubt(tx, refund->refund_no, true, err);
 }
 
@@ -51,14 +52,15 @@ static int64_t wait_of(const struct asking *asking)
     return pace_refund_unsent(asking->held.attempts + 1, task_random());
 }
 
-/* A refund that failed leaves a question: while it was open, its amount may have explained one that was made at the provider, and
- * such a one may be why it was refused. */
+/* While it was open, its amount may have explained a refund that was made at the provider, and such a one may be why it was
+ * refused: unless the answer that ended it stated the total, the payment is asked about. */
 static enum rc leave(struct asking *asking, struct tx *tx, struct error *err)
 {
     const struct pay_record *record = &asking->view.record;
     const struct schedule_entry check = { record->pay_no, TASK_CHECK, record->channel, 0 };
     enum rc rc = RC_OK;
-    if (asking->view.refund.status == REFUND_FAILED)
+    bool masked = asking->said.refunded_minor == PN_NOT_STATED && record->stated_back_minor > record->refunded_minor - asking->view.refund.amount_minor;
+    if (asking->view.refund.status == REFUND_FAILED || masked)
         rc = schedule_put(tx, &check, err);
     return rc ? rc : schedule_done(tx, asking->held.subject, asking->held.version, err);
 }
@@ -126,7 +128,7 @@ static void settle(struct asking *asking, enum pn_state state)
     struct error err = { 0 };
     refund_answer_as(asking, state);
     asking->learned = state == PN_STATE_UNKNOWN ? ANSWER_UNKNOWN : ANSWER_LEARNED;
-    if (pay_settle(asking->pay, asking->view.record.channel, "refund", &asking->said, settled, asking, &err) == RC_OK)
+    if (refund_settle(asking->pay, asking->view.record.channel, "refund", &asking->said, asking->calls, settled, asking, &err) == RC_OK)
         return;
     asking->learned = ANSWER_NOT_ASKED;
     end(asking);
@@ -143,26 +145,27 @@ static void not_asked(struct asking *asking)
 static void query(struct asking *asking);
 static void ask_again(struct asking *asking);
 
-/* Nobody else may have asked meanwhile, or this refusal is not about the only call. */
-static enum rc still_ours_tx(struct tx *tx, void *arg, struct error *err)
-{
-    struct asking *asking = arg;
-    bool ours;
-    enum rc rc = schedule_held(tx, asking->held.subject, asking->held.version, &ours, err);
-    return rc || ours ? rc : error_set(err, RC_CONFLICT, "somebody else looks after this refund");
-}
-
 static void refused(struct asking *asking)
 {
     if (asking->doubted) {
         asking->refused = true;
         asking->refusal = asking->said.message;
         query(asking);
-    } else if (store_read(asking->pay->store, still_ours_tx, asking, NULL) != RC_OK) {
-        settle(asking, PN_STATE_UNKNOWN);
     } else {
         settle(asking, PN_STATE_FAILED);
     }
+}
+
+/* Whether enough time has passed since the last call that it cannot still be on its way. */
+static bool has_settled_down(const struct asking *asking)
+{
+    return asking->held.unknowns >= 2;
+}
+
+/* What the provider says failed may be an earlier call under the same number, while a later one waits there. */
+static bool failure_is_of_last_call(const struct asking *asking)
+{
+    return asking->calls <= 1 || asking->view.refund.status == REFUND_PROCESSING || has_settled_down(asking);
 }
 
 static void asked_for(void *arg, enum rc rc, const struct pn_result *result, bool called, const struct error *err)
@@ -190,7 +193,9 @@ static void asked_about(void *arg, enum rc rc, const struct pn_result *result, b
 {
     struct asking *asking = arg;
     enum refund_answer answer = refund_answer(asking, rc, result, called, err);
-    if (answer == SAYS_STATE) {
+    if (answer == SAYS_STATE && asking->said.state == PN_STATE_FAILED && !failure_is_of_last_call(asking)) {
+        settle(asking, PN_STATE_UNKNOWN);
+    } else if (answer == SAYS_STATE) {
         settle(asking, (enum pn_state)asking->said.state);
     } else if (answer == NOT_SENT) {
         not_asked(asking);
@@ -198,7 +203,7 @@ static void asked_about(void *arg, enum rc rc, const struct pn_result *result, b
         settle(asking, PN_STATE_UNKNOWN);
     } else if (asking->refused) {
         asking->said.message = asking->refusal; /* says more than "not found" */
-        settle(asking, answer == SAYS_NOT_FOUND ? PN_STATE_FAILED : PN_STATE_UNKNOWN);
+        settle(asking, answer == SAYS_NOT_FOUND && has_settled_down(asking) ? PN_STATE_FAILED : PN_STATE_UNKNOWN);
     } else {
         ask_again(asking);
     }
@@ -218,10 +223,9 @@ static void query(struct asking *asking)
     call(asking, PN_REFUND_QUERY, asked_about);
 }
 
-/* Before a call that may follow another one: it must still be wanted, and ours to make. */
-static enum rc mark_tx(struct tx *tx, void *arg, struct error *err)
+/* The refund must still be wanted, and ours to ask for. */
+static enum rc check_tx(struct asking *asking, struct tx *tx, struct error *err)
 {
-    struct asking *asking = arg;
     bool ours;
     enum rc rc = lock_and_read(asking, tx, err);
     if (rc == RC_OK)
@@ -230,12 +234,21 @@ static enum rc mark_tx(struct tx *tx, void *arg, struct error *err)
         return error_set(err, RC_CONFLICT, "somebody else looks after this refund");
     if (rc == RC_OK && refund_ended(&asking->view.refund))
         return error_set(err, RC_CONFLICT, "the refund has ended");
-    return rc ? rc : refund_mark(asking, tx, err);
+    return rc;
+}
+
+/* Before a call that follows another one. */
+static enum rc again_tx(struct tx *tx, void *arg, struct error *err)
+{
+    struct asking *asking = arg;
+    enum rc rc = check_tx(asking, tx, err);
+    asking->calls = asking->view.refund.calls + 1;
+    return rc ? rc : refund_set_doubt(tx, asking->view.refund.refund_no, true, err);
 }
 
 static void ask_again(struct asking *asking)
 {
-    enum rc rc = store_write(asking->pay->store, LANE_WORK, mark_tx, asking, NULL);
+    enum rc rc = store_write(asking->pay->store, LANE_WORK, again_tx, asking, NULL);
     if (rc == RC_OK) {
         asking->doubted = true; /* why else would it have been asked about */
         call(asking, PN_REFUND, asked_for);
@@ -271,7 +284,9 @@ static enum rc begin_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct asking *asking = arg;
     enum rc rc = refund_get(tx, asking->held.subject, asking->arena, &asking->view.refund, err);
-    return rc ? rc : mark_tx(tx, asking, err);
+    if (rc == RC_OK)
+        rc = check_tx(asking, tx, err);
+    return rc ? rc : refund_mark(asking, tx, err);
 }
 
 void refund_carry_on(struct pay *pay, const struct scheduled *held, struct arena *arena, refund_carried done, void *arg)

@@ -29,12 +29,16 @@ static void inquired(void *arg, enum rc rc, const struct pn_result *result, bool
 {
     struct inquiry *inquiry = arg;
     struct asking *asking = &inquiry->asking;
-    if (refund_answer(asking, rc, result, called, err) != SAYS_STATE) {
+    const struct refund *refund = &asking->view.refund;
+    bool said = refund_answer(asking, rc, result, called, err) == SAYS_STATE;
+    /* Which of several calls failed is for the schedule to find out, which knows when the last one was. */
+    if (!said || (asking->said.state == PN_STATE_FAILED && refund->calls > 1 && refund->status != REFUND_PROCESSING)) {
         inquiry->done(inquiry->arg, false);
         return;
     }
     refund_answer_as(asking, (enum pn_state)asking->said.state);
-    if (pay_settle(asking->pay, asking->view.record.channel, "query", &asking->said, inquiry_settled, inquiry, NULL) != RC_OK)
+    if (refund_settle(asking->pay, asking->view.record.channel, "query", &asking->said, refund->calls, inquiry_settled, inquiry,
+                      NULL) != RC_OK)
         inquiry->done(inquiry->arg, false);
 }
 

@@ -135,6 +135,23 @@ static int find_refund(const struct refund_book *book, int64_t refund_no)
     return -1;
 }
 
+static bool made_at_provider(const struct refund *refund)
+{
+    return strcmp(refund->source, "provider") == 0;
+}
+
+/* A refund that was taken for failed may have been found again in a total, as one that the provider made. */
+static bool counted_already(const struct fact *fact, const struct refund *refund, const struct pay_record *record,
+                            const struct refund_book *book)
+{
+    if (fact->refunded_minor != PN_NOT_STATED)
+        return refund->amount_minor > fact->refunded_minor - record->refunded_minor;
+    for (size_t i = 0; i < book->count; i++)
+        if (made_at_provider(&book->items[i]) && book->items[i].amount_minor >= refund->amount_minor)
+            return true;
+    return false;
+}
+
 /* The money is back with the payer. A refund of a late or duplicate payment leaves its order alone. */
 static void count_back(int64_t amount_minor, struct order *order, struct pay_record *record)
 {
@@ -148,7 +165,7 @@ static void count_back(int64_t amount_minor, struct order *order, struct pay_rec
         order->status = ORDER_REFUNDED;
 }
 
-static enum settle_outcome refund_succeeded(int index, struct order *order, struct pay_record *record, struct refund_book *book,
+static enum settle_outcome refund_succeeded(const struct fact *fact, int index, struct order *order, struct pay_record *record, struct refund_book *book,
                                             struct effects *effects)
 {
     struct refund *refund = &book->items[index];
@@ -159,6 +176,10 @@ static enum settle_outcome refund_succeeded(int index, struct order *order, stru
         call_people("a refund that had failed has succeeded, and more is refunded than was paid", record, effects);
         return SETTLED_NOTED;
     }
+    if (refund->status == REFUND_FAILED && counted_already(fact, refund, record, book)) {
+        call_people("a refund that had failed has succeeded, and its amount seems to be booked as one made at the provider", record, effects);
+        return SETTLED_NOTED;
+    }
     if (is_reserved(refund))
         record->refunding_minor -= refund->amount_minor;
     refund->status = REFUND_SUCCEEDED;
@@ -167,7 +188,7 @@ static enum settle_outcome refund_succeeded(int index, struct order *order, stru
     return SETTLED_REFUND;
 }
 
-static enum settle_outcome refund_failed(int index, struct pay_record *record, struct refund_book *book, struct effects *effects)
+static enum settle_outcome refund_failed(const struct fact *fact, int index, struct pay_record *record, struct refund_book *book, struct effects *effects)
 {
     struct refund *refund = &book->items[index];
     if (refund->status == REFUND_FAILED)
@@ -176,6 +197,9 @@ static enum settle_outcome refund_failed(int index, struct pay_record *record, s
         call_people("the provider says that a refund failed, which had succeeded", record, effects);
         return SETTLED_NOTED;
     }
+    /* Another call has asked for it since the question left: this failure is not about that one. */
+    if (fact->calls ? fact->calls != refund->calls : refund->calls > 1)
+        return SETTLED_NOTED;
     record->refunding_minor -= refund->amount_minor;
     refund->status = REFUND_FAILED;
     add_event(effects, "refund.failed", index);
@@ -193,9 +217,9 @@ static enum settle_outcome decide_our_refund(const struct fact *fact, int index,
         refund->message = fact->message;
     switch (fact->state) {
     case PN_STATE_REFUNDED:
-        return refund_succeeded(index, order, record, book, effects);
+        return refund_succeeded(fact, index, order, record, book, effects);
     case PN_STATE_FAILED:
-        return refund_failed(index, record, book, effects);
+        return refund_failed(fact, index, record, book, effects);
     case PN_STATE_PROCESSING:
         if (refund->status == REFUND_CREATED || refund->status == REFUND_UNKNOWN)
             refund->status = REFUND_PROCESSING;
@@ -214,14 +238,30 @@ static enum settle_outcome decide_our_refund(const struct fact *fact, int index,
     return SETTLED_NOTED;
 }
 
-/* More went back than the books know: what refunds of ours that have not ended cannot explain was made at the provider. */
+/* A refund that is neither ours nor booked. */
+static bool names_foreign(const struct fact *fact, const struct refund_book *book)
+{
+    if (!fact->refund_no || find_refund(book, fact->refund) >= 0)
+        return false;
+    for (size_t i = 0; i < book->count; i++)
+        if (book->items[i].provider_no && strcmp(book->items[i].provider_no, fact->refund_no) == 0)
+            return false;
+    return true;
+}
+
+/* More went back than the books know: what refunds of ours that have not ended cannot explain was made at the provider. What they
+ * may explain is looked at again when they end, which is why the record keeps the highest total. */
 static bool decide_total(const struct fact *fact, struct order *order, struct pay_record *record, struct refund_book *book,
                          struct effects *effects)
 {
-    if (!is_paid(record) || fact->refunded_minor == PN_NOT_STATED || fact->refunded_minor <= record->refunded_minor)
+    if (fact->refunded_minor > record->stated_back_minor) /* PN_NOT_STATED is less than any */
+        record->stated_back_minor = fact->refunded_minor;
+    if (!is_paid(record) || record->stated_back_minor <= record->refunded_minor)
         return false;
-    effects->ask_refunds = record->refunding_minor > 0;
-    int64_t foreign = fact->refunded_minor - record->refunded_minor - record->refunding_minor;
+    effects->ask_refunds = record->refunding_minor > 0 && fact->refunded_minor > record->refunded_minor;
+    int64_t foreign = record->stated_back_minor - record->refunded_minor - record->refunding_minor;
+    if (foreign <= 0 && names_foreign(fact, book))
+        call_people("a refund was made at the provider while refunds of ours are open; how much of it cannot be told", record, effects);
     if (foreign <= 0 || book->count == book->capacity)
         return false;
     book->items[book->count] = (struct refund){
@@ -243,17 +283,17 @@ static enum settle_outcome decide_refunded(const struct fact *fact, const struct
         effects->task = told_unasked(fact) ? TASK_CHECK : 0;
         return SETTLED_NOTED;
     }
-    if (!is_paid(record))
-        decide_paid(fact, policies, order, record, effects);
-    enum settle_outcome outcome = SETTLED_REPEATED;
+    bool was_paid = is_paid(record);
+    enum settle_outcome outcome = decide_paid(fact, policies, order, record, effects);
     int index = find_refund(book, fact->refund);
     if (index >= 0)
         outcome = decide_our_refund(fact, index, order, record, book, effects);
     if (decide_total(fact, order, record, book, effects))
         outcome = SETTLED_REFUND;
     if (index < 0 && fact->refunded_minor == PN_NOT_STATED) {
-        effects->task = told_unasked(fact) ? TASK_CHECK : 0;
-        outcome = SETTLED_NOTED;
+        if (told_unasked(fact) && !effects->task)
+            effects->task = TASK_CHECK;
+        outcome = was_paid ? SETTLED_NOTED : outcome;
     }
     if (told_unasked(fact) && !effects->audit)
         effects->audit = "the provider reports a refund";
@@ -308,10 +348,12 @@ enum settle_outcome settle_decide(const struct fact *fact, const struct policies
         return refuse("the books do not say to whom it has to be addressed; the provider is asked", record, ret_effects);
     }
     int index = find_refund(refunds, fact->refund);
-    if (index >= 0 && fact->state != PN_STATE_REFUNDED)
-        return decide_our_refund(fact, index, order, record, refunds, ret_effects);
-
     enum settle_outcome outcome;
+    if (index >= 0 && fact->state != PN_STATE_REFUNDED) {
+        outcome = decide_our_refund(fact, index, order, record, refunds, ret_effects);
+        decide_total(fact, order, record, refunds, ret_effects);
+        return outcome;
+    }
     switch (fact->state) {
     case PN_STATE_PAID:
         outcome = decide_paid(fact, policies, order, record, ret_effects);

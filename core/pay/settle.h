@@ -18,6 +18,7 @@ struct fact {
     const char *currency, *trade_no, *payer;
     const char *refund_no;     /* as the provider says it */
     int64_t refund;            /* the same as a number of ours; 0 when it cannot be one */
+    int64_t calls;             /* that had asked for `refund` when its failure was learned; 0: not known */
     const char *code, *message;
     const char *merchant;      /* merchant.h */
     const char *provider;      /* the provider's fields as a JSON object */

@@ -132,6 +132,7 @@ struct pay_record {
     const char *trade_no, *payer; /* NULL: not known */
     int64_t refunded_minor;  /* went back for certain */
     int64_t refunding_minor; /* reserved by refunds that have not ended */
+    int64_t stated_back_minor; /* the highest total of refunds that the provider has stated */
     int64_t paid_at;
     const char *idempotency_key; /* NULL: none */
     const char *params;          /* JSON object of payer parameters, return_url included; NULL: none */
@@ -187,6 +188,7 @@ struct refund {
     const char *reason;        /* or NULL */
     enum refund_status status;
     bool doubt;                /* a call that asked for it may have reached the provider without our learning what came of it */
+    int64_t calls;             /* that asked for it, each counted before it leaves: a failure speaks of those that it can know of */
     const char *provider_no;   /* how the provider names a refund that is not ours; NULL */
     const char *code, *message; /* what the provider said last; NULL */
     int64_t created_at, finished_at; /* 0: not finished */
@@ -202,9 +204,9 @@ enum rc refunds_of_record(struct tx *tx, int64_t pay_no, struct arena *arena, st
                           struct error *err); /* oldest first */
 /* Sets aside `amount_minor` (above 0) of a paid record. RC_CONFLICT when less than that is left, or it is not paid. */
 enum rc refund_reserve(struct tx *tx, int64_t pay_no, int64_t amount_minor, struct error *err);
-/* failed → created, for a retry that reserves anew. RC_CONFLICT otherwise. */
-enum rc refund_set_again(struct tx *tx, int64_t refund_no, struct error *err);
-/* Before a call leaves: doubt becomes true; after one that certainly did not: false. Only while created, processing or
+/* failed → created, for a retry that reserves anew; its cause may be another by now. RC_CONFLICT otherwise. */
+enum rc refund_set_again(struct tx *tx, int64_t refund_no, const char *cause, struct error *err);
+/* Before a call leaves: doubt becomes true, and it is counted; after one that certainly did not: false. Only while created, processing or
  * unknown: RC_CONFLICT otherwise. */
 enum rc refund_set_doubt(struct tx *tx, int64_t refund_no, bool doubt, struct error *err);
 
@@ -287,7 +289,7 @@ struct refund_change {
 };
 struct refund_totals {
     int64_t pay_no;
-    int64_t from_refunded, from_refunding, refunded, refunding;
+    int64_t from_refunded, from_refunding, refunded, refunding, stated_back;
     int64_t order_id; /* the order's refunded_minor goes along; 0: the payment is not its order's */
     int64_t order_from_refunded, order_refunded;
 };
@@ -305,7 +307,7 @@ enum schedule_task {
 struct schedule_entry {
     int64_t subject;     /* a pay_no, a refund_no (TASK_REFUND) or an order_id (TASK_EXPIRE): ids never meet */
     enum schedule_task task;
-    const char *channel; /* whose provider will be asked: each channel's work is claimed apart; "" for TASK_EXPIRE */
+    const char *channel; /* whose provider will be asked: each channel's work is claimed apart; "" for what asks nobody */
     int64_t due_in_ms;
 };
 

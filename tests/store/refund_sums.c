@@ -49,7 +49,8 @@ static void sums_move_from_what_they_were(void **state)
     assert_int_equal(move_totals(&totals), RC_OK);
     expect_sums(&record, 100, 50, 100);
     assert_int_equal(move_totals(&totals), RC_RETRY);
-    struct refund_totals wrong = { record.pay_no, 100, 49, 150, 0, record.order_id, 100, 150 };
+    struct refund_totals wrong = { .pay_no = record.pay_no, .from_refunded = 100, .from_refunding = 49, .refunded = 150,
+                                   .order_id = record.order_id, .order_from_refunded = 100, .order_refunded = 150 };
     assert_int_equal(move_totals(&wrong), RC_RETRY);
     wrong.from_refunding = 50;
     wrong.order_from_refunded = 99;
@@ -106,7 +107,8 @@ static void full_refund_is_settled_as_one(void **state)
     struct order_change order_change = { .order_id = record.order_id, .from = ORDER_PAID, .to = ORDER_REFUNDED,
                                          .last_event = event.event_id };
     struct refund_change change = { .refund_no = refund.refund_no, .from = REFUND_PROCESSING, .to = REFUND_SUCCEEDED };
-    struct refund_totals totals = { record.pay_no, 0, amount, amount, 0, record.order_id, 0, amount };
+    struct refund_totals totals = { .pay_no = record.pay_no, .from_refunding = amount, .refunded = amount, .stated_back = amount,
+                                    .order_id = record.order_id, .order_refunded = amount };
     struct settle_writes writes = {
         .records = &record_change, .record_count = 1, .orders = &order_change, .order_count = 1, .events = &event, .event_count = 1,
         .refund_changes = &change, .refund_change_count = 1, .refund_totals = &totals, .refund_totals_count = 1,
@@ -119,6 +121,7 @@ static void full_refund_is_settled_as_one(void **state)
     record_change.from = PAYMENT_PAID;
     write_ok(store_writes, &writes);
     expect_sums(&record, amount, 0, amount);
+    assert_int_equal(get_record(record.pay_no).stated_back_minor, amount);
     assert_int_equal(get_record(record.pay_no).status, PAYMENT_REFUNDED);
     assert_int_equal(get_order(record.order_id).status, ORDER_REFUNDED);
     read_ok(get_tx, &refund);

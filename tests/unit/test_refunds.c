@@ -778,6 +778,21 @@ static void a_retry_of_what_has_not_ended_asks_now(void **state)
     assert_int_equal(books_of(&payment).record.refunding_minor, PAID);
 }
 
+static bool learned;
+
+static void on_inquired(void *arg, bool is_learned)
+{
+    learned = is_learned;
+    answer_comes(arg);
+}
+
+static void inquire(int64_t refund_no)
+{
+    struct answer answer = new_answer();
+    refund_inquire(pay, refund_no, false, arena, on_inquired, &answer);
+    wait_answer(&answer);
+}
+
 /* ---- somebody else asks meanwhile */
 
 static enum rc put_now(struct tx *tx, void *arg, struct error *err)
@@ -786,18 +801,61 @@ static enum rc put_now(struct tx *tx, void *arg, struct error *err)
     return schedule_put(tx, &(struct schedule_entry){ *refund_no, TASK_REFUND, "c", 0 }, err);
 }
 
-/* Whoever has taken it over may have asked for it, too: then this refusal is not about the only call. */
-static void a_refusal_is_no_failure_when_another_has_taken_over(void **state)
+static enum rc ask_now(struct tx *tx, void *arg, struct error *err)
+{
+    const int64_t *refund_no = arg;
+    enum rc rc = put_now(tx, arg, err);
+    return rc ? rc : refund_set_doubt(tx, *refund_no, true, err);
+}
+
+/* Then this refusal is not about the only call. */
+static void a_refusal_is_no_failure_when_another_has_asked_too(void **state)
 {
     (void)state;
     struct payment payment = make_paid();
     SAYS({ PN_REFUND, PN_DECLINED, 0, 0, NULL });
-    script.meanwhile = put_now;
+    script.meanwhile = ask_now;
     struct answer answer = refund(&payment, NULL);
-    assert_int_equal(answer.view.refund.status, REFUND_UNKNOWN);
+    assert_int_equal(answer.view.refund.status, REFUND_CREATED);
+    assert_int_equal(answer.view.record.refunding_minor, answer.view.refund.amount_minor);
     struct scheduled_row row = row_of(answer.view.refund.refund_no);
     assert_true(row.there);
     assert_true(row.wait_ms <= 0); /* as the other one wanted it */
+}
+
+/* Under the same number the provider may go on telling of the first try while the second waits there. */
+static void an_old_failure_is_not_believed_of_a_retry_until_it_has_settled_down(void **state)
+{
+    (void)state;
+    struct payment payment = make_paid();
+    SAYS({ PN_REFUND, PN_DECLINED, 0, 0, NULL });
+    int64_t refund_no = refund(&payment, "6.00").view.refund.refund_no;
+    SAYS({ PN_REFUND, PN_UNKNOWN, 0, 0, NULL });
+    assert_int_equal(retry(refund_no).view.refund.status, REFUND_UNKNOWN);
+    SAYS({ PN_REFUND_QUERY, PN_OK, PN_STATE_FAILED, 0, NULL });
+    inquire(refund_no); /* whoever only asks leaves it to the schedule */
+    turn(refund_no);
+    assert_int_equal(books_of(&payment).refunds[0].status, REFUND_UNKNOWN);
+    SAYS({ PN_REFUND_QUERY, PN_OK, PN_STATE_FAILED, 0, NULL });
+    turn(refund_no);
+    assert_int_equal(books_of(&payment).refunds[0].status, REFUND_FAILED);
+}
+
+static void the_cause_of_a_retry_is_that_of_its_time(void **state)
+{
+    (void)state;
+    struct payment payment = make_unpaid();
+    payment.order_status = ORDER_CLOSED;
+    payment.other_paid = true;
+    write_ok(pay_it, &payment);
+    SAYS({ PN_REFUND, PN_DECLINED, 0, 0, NULL });
+    struct answer failed = refund(&payment, NULL);
+    assert_string_equal(failed.view.refund.cause, "late");
+    assert_int_equal(payment_accept(pay, payment.pay_no, NULL), RC_OK);
+    SAYS({ PN_REFUND, PN_OK, PN_STATE_REFUNDED, 0, NULL });
+    struct answer again = retry(failed.view.refund.refund_no);
+    assert_null(again.view.refund.cause);
+    assert_int_equal(again.view.order.status, ORDER_REFUNDED);
 }
 
 static void an_unsent_call_leaves_anothers_doubt(void **state)
@@ -859,20 +917,6 @@ static void a_policy_refunds_what_is_not_its_orders_once(void **state)
 
 /* ---- only a question */
 
-static bool learned;
-
-static void on_inquired(void *arg, bool is_learned)
-{
-    learned = is_learned;
-    answer_comes(arg);
-}
-
-static void inquire(int64_t refund_no)
-{
-    struct answer answer = new_answer();
-    refund_inquire(pay, refund_no, false, arena, on_inquired, &answer);
-    wait_answer(&answer);
-}
 
 static void a_question_settles_what_it_learns_and_nothing_else(void **state)
 {
@@ -950,7 +994,9 @@ int main(void)
         cmocka_unit_test(a_failed_refund_is_tried_again_under_its_number),
         cmocka_unit_test(a_retry_takes_no_more_than_is_left),
         cmocka_unit_test(a_retry_of_what_has_not_ended_asks_now),
-        cmocka_unit_test(a_refusal_is_no_failure_when_another_has_taken_over),
+        cmocka_unit_test(a_refusal_is_no_failure_when_another_has_asked_too),
+        cmocka_unit_test(an_old_failure_is_not_believed_of_a_retry_until_it_has_settled_down),
+        cmocka_unit_test(the_cause_of_a_retry_is_that_of_its_time),
         cmocka_unit_test(an_unsent_call_leaves_anothers_doubt),
         cmocka_unit_test(a_policy_refunds_what_is_not_its_orders_once),
         cmocka_unit_test(a_question_settles_what_it_learns_and_nothing_else),

@@ -258,6 +258,77 @@ static void an_older_total_is_no_news(void **state)
     expect_sums(&books);
 }
 
+static void a_failure_speaks_of_the_calls_that_it_can_know_of(void **state)
+{
+    (void)state;
+    static const struct { int64_t asked, said; enum refund_status to; } rows[] = {
+        { 1, 1, REFUND_FAILED }, { 2, 2, REFUND_FAILED }, { 2, 1, REFUND_CREATED }, { 1, 0, REFUND_FAILED }, { 2, 0, REFUND_CREATED },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct books books;
+        setup(&books);
+        add_refund(&books, 1, 300, REFUND_CREATED);
+        books.items[0].calls = rows[i].asked;
+        struct fact fact = says(PN_STATE_FAILED, 1, PN_NOT_STATED);
+        fact.calls = rows[i].said;
+        settle(&books, fact);
+        assert_int_equal(books.items[0].status, rows[i].to);
+        assert_int_equal(books.effects.event_count, rows[i].to == REFUND_FAILED);
+        expect_sums(&books);
+    }
+}
+
+/* Called failed by mistake, found again in the total as the provider's own, and then its notice comes. */
+static void a_late_success_is_not_counted_twice(void **state)
+{
+    (void)state;
+    static const int64_t stated[] = { 300, PN_NOT_STATED };
+    for (size_t i = 0; i < sizeof stated / sizeof *stated; i++) {
+        struct books books;
+        setup(&books);
+        add_refund(&books, 1, 300, REFUND_FAILED);
+        struct fact total = says(PN_STATE_PAID, 0, 300);
+        total.total_minor = PRICE;
+        assert_int_equal(settle(&books, total), SETTLED_REFUND);
+        assert_int_equal(settle(&books, says(PN_STATE_REFUNDED, 1, stated[i])), SETTLED_NOTED);
+        assert_int_equal(books.record.refunded_minor, 300);
+        assert_true(books.record.needs_review);
+        expect_sums(&books);
+    }
+}
+
+/* What an open refund of ours may have explained is looked at again when it has failed. */
+static void a_total_is_remembered_until_our_refunds_have_ended(void **state)
+{
+    (void)state;
+    struct books books;
+    setup(&books);
+    add_refund(&books, 1, 300, REFUND_PROCESSING);
+    settle(&books, says(PN_STATE_REFUNDED, 0, 300));
+    assert_true(books.effects.ask_refunds);
+    assert_int_equal(books.refunds.count, 1);
+    settle(&books, says(PN_STATE_FAILED, 1, PN_NOT_STATED));
+    assert_int_equal(books.refunds.count, 2);
+    assert_int_equal(books.items[1].amount_minor, 300);
+    assert_string_equal(books.items[1].source, "provider");
+    expect_event(&books, 0, "refund.failed", 0);
+    expect_event(&books, 1, "refund.succeeded", 1);
+    expect_sums(&books);
+}
+
+/* The number says that somebody else's refund is in the total, the sum does not say how much of it. */
+static void a_foreign_refund_behind_an_open_one_of_ours_is_for_people(void **state)
+{
+    (void)state;
+    struct books books;
+    setup(&books);
+    add_refund(&books, 1, 300, REFUND_PROCESSING);
+    settle(&books, says(PN_STATE_REFUNDED, 99, 300));
+    assert_true(books.effects.ask_refunds);
+    assert_true(books.record.needs_review);
+    expect_sums(&books);
+}
+
 /* The total may speak of a refund of ours whose answer is still on its way: ask before blaming the console. */
 static void a_total_that_our_open_refunds_may_explain_makes_us_ask(void **state)
 {
@@ -409,6 +480,10 @@ int main(void)
         cmocka_unit_test(a_failed_refund_that_the_provider_works_on_is_for_people),
         cmocka_unit_test(a_refund_made_at_the_provider_gets_a_row_of_its_own),
         cmocka_unit_test(an_older_total_is_no_news),
+        cmocka_unit_test(a_failure_speaks_of_the_calls_that_it_can_know_of),
+        cmocka_unit_test(a_late_success_is_not_counted_twice),
+        cmocka_unit_test(a_total_is_remembered_until_our_refunds_have_ended),
+        cmocka_unit_test(a_foreign_refund_behind_an_open_one_of_ours_is_for_people),
         cmocka_unit_test(a_total_that_our_open_refunds_may_explain_makes_us_ask),
         cmocka_unit_test(an_answer_about_ours_can_also_tell_of_the_consoles),
         cmocka_unit_test(a_query_that_states_refunds_of_a_paid_payment_is_read),

@@ -21,26 +21,27 @@ void settle_record_from_row(struct row *row, void *ret_record)
     record->payer = row_text(row, 10);
     record->refunded_minor = row_i64(row, 11);
     record->refunding_minor = row_i64(row, 12);
-    record->paid_at = row_i64(row, 13);
-    record->idempotency_key = row_text(row, 14);
-    record->needs_review = row_bool(row, 15);
-    record->created_at = row_i64(row, 16);
-    record->expires_at = row_i64(row, 17);
+    record->stated_back_minor = row_i64(row, 13);
+    record->paid_at = row_i64(row, 14);
+    record->idempotency_key = row_text(row, 15);
+    record->needs_review = row_bool(row, 16);
+    record->created_at = row_i64(row, 17);
+    record->expires_at = row_i64(row, 18);
 }
 
 void record_from_row(struct row *row, void *ret_record)
 {
     struct pay_record *record = ret_record;
     settle_record_from_row(row, record);
-    record->params = row_text(row, 18);
-    record->prepay = row_text(row, 19);
+    record->params = row_text(row, 19);
+    record->prepay = row_text(row, 20);
 }
 
 /* Does nothing when the idempotency key is taken, so that the transaction stays usable. */
 static const struct sql insert = {
     .name = "record_insert",
     .text = "INSERT INTO pay_records (" RECORD_COLUMNS ") "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12, $13, $14, pn_now_ms(), $15, $16, $17) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, $13, $14, pn_now_ms(), $15, $16, $17) "
             "ON CONFLICT (order_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING created_at",
 };
 

@@ -31,17 +31,17 @@ enum rc refund_reserve(struct tx *tx, int64_t pay_no, int64_t amount_minor, stru
 /* 602001 created, 602002 processing, 602003 succeeded, 602004 failed, 602005 unknown. */
 static const struct sql set_again = {
     .name = "refund_set_again",
-    .text = "UPDATE refunds SET status = 602001, finished_at = NULL WHERE refund_no = $1 AND status = 602004",
+    .text = "UPDATE refunds SET status = 602001, finished_at = NULL, cause = $2 WHERE refund_no = $1 AND status = 602004",
 };
 
-enum rc refund_set_again(struct tx *tx, int64_t refund_no, struct error *err)
+enum rc refund_set_again(struct tx *tx, int64_t refund_no, const char *cause, struct error *err)
 {
-    return change(tx, &set_again, VALUES(value_i64(refund_no)), RC_CONFLICT, "the refund has not failed", err);
+    return change(tx, &set_again, VALUES(value_i64(refund_no), value_text(cause)), RC_CONFLICT, "the refund has not failed", err);
 }
 
 static const struct sql set_doubt = {
     .name = "refund_set_doubt",
-    .text = "UPDATE refunds SET doubt = $2 WHERE refund_no = $1 AND status IN (602001, 602002, 602005)",
+    .text = "UPDATE refunds SET doubt = $2, calls = CASE WHEN $2 THEN calls + 1 ELSE calls END WHERE refund_no = $1 AND status IN (602001, 602002, 602005)",
 };
 
 enum rc refund_set_doubt(struct tx *tx, int64_t refund_no, bool doubt, struct error *err)
@@ -59,7 +59,7 @@ static const struct sql change_refund = {
 /* Sums beyond what was paid violate a check of the table: no retry would mend them. */
 static const struct sql change_totals = {
     .name = "refund_totals",
-    .text = "UPDATE pay_records SET refunded_minor = $4, refunding_minor = $5 WHERE pay_no = $1 AND refunded_minor = $2 "
+    .text = "UPDATE pay_records SET refunded_minor = $4, refunding_minor = $5, stated_back_minor = $6 WHERE pay_no = $1 AND refunded_minor = $2 "
             "AND refunding_minor = $3",
 };
 
@@ -73,7 +73,7 @@ static enum rc store_totals(struct tx *tx, const struct refund_totals *totals, s
     static const char why[] = "refunds of a payment have changed in between";
     enum rc rc = change(tx, &change_totals,
                         VALUES(value_i64(totals->pay_no), value_i64(totals->from_refunded), value_i64(totals->from_refunding),
-                               value_i64(totals->refunded), value_i64(totals->refunding)),
+                               value_i64(totals->refunded), value_i64(totals->refunding), value_i64(totals->stated_back)),
                         RC_RETRY, why, err);
     if (rc == RC_OK && totals->order_id != 0)
         rc = change(tx, &change_order,

@@ -7,7 +7,7 @@
 
 #define REFUND_COLUMNS                                                                                                            \
     "refund_no, pay_no, order_id, app, channel, out_refund_id, source, cause, amount_minor, currency, reason, status, doubt, "   \
-    "provider_no, code, message, created_at, finished_at"
+    "calls, provider_no, code, message, created_at, finished_at"
 
 static void refund_from_row(struct row *row, void *ret_refund)
 {
@@ -25,18 +25,19 @@ static void refund_from_row(struct row *row, void *ret_refund)
     refund->reason = row_text(row, 10);
     refund->status = (enum refund_status)row_i64(row, 11);
     refund->doubt = row_bool(row, 12);
-    refund->provider_no = row_text(row, 13);
-    refund->code = row_text(row, 14);
-    refund->message = row_text(row, 15);
-    refund->created_at = row_i64(row, 16);
-    refund->finished_at = row_i64(row, 17);
+    refund->calls = row_i64(row, 13);
+    refund->provider_no = row_text(row, 14);
+    refund->code = row_text(row, 15);
+    refund->message = row_text(row, 16);
+    refund->created_at = row_i64(row, 17);
+    refund->finished_at = row_i64(row, 18);
 }
 
 /* Does nothing when the caller's number is taken, so that the transaction stays usable. */
 static const struct sql insert = {
     .name = "refund_insert",
     .text = "INSERT INTO refunds (" REFUND_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-            "$16, pn_now_ms(), CASE WHEN $17 THEN pn_now_ms() END) "
+            "$16, $17, pn_now_ms(), CASE WHEN $18 THEN pn_now_ms() END) "
             "ON CONFLICT (out_refund_id, app) WHERE out_refund_id IS NOT NULL DO NOTHING RETURNING created_at",
 };
 
@@ -53,7 +54,7 @@ enum rc refund_insert(struct tx *tx, struct refund *refund, struct error *err)
                                value_text(refund->app), value_text(refund->channel), value_text(refund->out_refund_id),
                                value_text(refund->source), value_text(refund->cause), value_i64(refund->amount_minor),
                                value_text(refund->currency), value_text(refund->reason), value_i64(refund->status),
-                               value_bool(refund->doubt), value_text(refund->provider_no), value_text(refund->code),
+                               value_bool(refund->doubt), value_i64(refund->calls), value_text(refund->provider_no), value_text(refund->code),
                                value_text(refund->message), value_bool(is_finished(refund->status))),
                         &created_at, err);
     if (rc == RC_NOT_FOUND)

@@ -11,10 +11,10 @@
     "status, refunded_minor, created_at, expires_at, paid_at, closed_at, paid_pay_no, last_event"
 void order_from_row(struct row *row, void *ret_order);
 
-/* The first 18 are what a settlement looks at. */
+/* The first 19 are what a settlement looks at. */
 #define SETTLE_RECORD_COLUMNS                                                                                                     \
     "pay_no, order_id, app, channel, product, amount_minor, currency, merchant, status, trade_no, payer, refunded_minor, "       \
-    "refunding_minor, paid_at, idempotency_key, needs_review, created_at, expires_at"
+    "refunding_minor, stated_back_minor, paid_at, idempotency_key, needs_review, created_at, expires_at"
 #define RECORD_COLUMNS SETTLE_RECORD_COLUMNS ", params, prepay"
 void settle_record_from_row(struct row *row, void *ret_record); /* leaves params and prepay NULL */
 void record_from_row(struct row *row, void *ret_record);
@@ -32,6 +32,7 @@ void record_from_row(struct row *row, void *ret_record);
     "version = s.version + 1, attempts = CASE WHEN excluded.task > s.task THEN 0 ELSE s.attempts END, "                           \
     "answers = CASE WHEN excluded.task > s.task THEN 0 ELSE s.answers END, "                                                      \
     "unknowns = CASE WHEN excluded.task > s.task THEN 0 ELSE s.unknowns END, "                                                    \
+    "channel = CASE WHEN excluded.task > s.task THEN excluded.channel ELSE s.channel END, "                                       \
     "task = CASE WHEN excluded.task > s.task THEN excluded.task ELSE s.task END"
 
 #endif

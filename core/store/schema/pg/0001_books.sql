@@ -58,6 +58,7 @@ CREATE TABLE pay_records (
     payer text,
     refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
     refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0), -- reserved, not yet certain
+    stated_back_minor bigint NOT NULL DEFAULT 0, -- the highest total of refunds that the provider has stated
     paid_at bigint,
     idempotency_key text,
     params text,
@@ -143,6 +144,7 @@ CREATE TABLE refunds (
     reason text,
     status integer NOT NULL CHECK (status BETWEEN 602001 AND 602005),
     doubt boolean NOT NULL DEFAULT false,
+    calls integer NOT NULL DEFAULT 0, -- that asked for it, each counted before it leaves
     provider_no text,
     code text,
     message text,

@@ -54,6 +54,7 @@ CREATE TABLE pay_records (
     payer TEXT,
     refunded_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
     refunding_minor INTEGER NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0), -- reserved, not yet certain
+    stated_back_minor INTEGER NOT NULL DEFAULT 0, -- the highest total of refunds that the provider has stated
     paid_at INTEGER,
     idempotency_key TEXT,
     params TEXT,
@@ -136,6 +137,7 @@ CREATE TABLE refunds (
     reason TEXT,
     status INTEGER NOT NULL CHECK (status BETWEEN 602001 AND 602005),
     doubt INTEGER NOT NULL DEFAULT 0,
+    calls INTEGER NOT NULL DEFAULT 0, -- that asked for it, each counted before it leaves
     provider_no TEXT,
     code TEXT,
     message TEXT,
