@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from paynotifyd import SLOWNESS
 from waiting import wait_for
 
-BINARY, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+BINARY, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"  # Debian's; selenium would look for others on the network
 WIDE, PHONE = (720, 760), (360, 740)
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",

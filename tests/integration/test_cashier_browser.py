@@ -8,23 +8,11 @@ import urllib.parse
 
 import pytest
 
-pytest.importorskip("selenium", reason="python3-selenium is missing")
+from chromium import PHONE, Chromium
+from paynotifyd import SLOWNESS, wechat_settings
+from waiting import wait_for
 
-import chromium as chromium_module  # noqa: E402
-from chromium import PHONE, Chromium  # noqa: E402
-from paynotifyd import SLOWNESS  # noqa: E402
-from waiting import wait_for  # noqa: E402
-
-pytestmark = [
-    pytest.mark.store("sqlite"),
-    pytest.mark.limit(300),
-    pytest.mark.skipif(not chromium_module.BINARY or not chromium_module.DRIVER, reason="chromium or chromium-driver is missing"),
-]
-
-
-def wechat_settings(sandbox):
-    lines = (line.partition("=") for line in sandbox.wechat_conf().splitlines() if "=" in line and line[0] != ";")
-    return {"plugin": "wechat", **{name.strip(): value.strip() for name, _, value in lines}}
+pytestmark = [pytest.mark.store("sqlite"), pytest.mark.limit(300)]
 
 
 @pytest.fixture(scope="module")
