@@ -88,6 +88,12 @@ class Books:
         locked = " ORDER BY subject FOR UPDATE SKIP LOCKED" if self.kind == "pg" else ""
         self.change(f"UPDATE query_schedule SET due_at = 0 WHERE subject IN ({which}{locked})", *parameters)
 
+    def lapse_deliveries(self):
+        """As when the leases of all deliveries had passed; what waits for its predecessor goes on waiting."""
+        which = "SELECT event_id FROM outbox WHERE due_at < %s"
+        locked = " ORDER BY event_id, sink FOR UPDATE SKIP LOCKED" if self.kind == "pg" else ""
+        self.change(f"UPDATE outbox SET due_at = 0 WHERE event_id IN ({which}{locked}) AND due_at < %s", 2**62, 2**62)
+
     def age(self, order_id, by_ms=3_600_000):
         """The order and its attempts were made so much earlier, which is to say: their time is over."""
         self.change("UPDATE orders SET expires_at = expires_at - %s WHERE order_id = %s", by_ms, int(order_id))

@@ -12,6 +12,7 @@ integration_tests = \
 	tests/integration/test_delivery_faults.py \
 	tests/integration/test_hints.py \
 	tests/integration/test_idempotence.py \
+	tests/integration/test_kills.py \
 	tests/integration/test_life.py \
 	tests/integration/test_listen.py \
 	tests/integration/test_openapi.py \
@@ -43,9 +44,11 @@ EXTRA_DIST += $(integration_tests) \
 	tests/integration/merchant.py \
 	tests/integration/messages.py \
 	tests/integration/notices.py \
+	tests/integration/payment_rounds.py \
 	tests/integration/paynotifyd.py \
 	tests/integration/races.py \
 	tests/integration/receiver.py \
+	tests/integration/refund_rounds.py \
 	tests/integration/sandbox.py \
 	tests/integration/schema.py \
 	tests/integration/tap.py \
@@ -65,7 +68,7 @@ if INTEGRATION
 TESTS += $(integration_tests)
 endif
 
-# What takes long, for each store: 50 rounds of kill -9 instead of 5, 2,000 orders that things race for instead of 100.
+# What takes long, for each store: 50 rounds of kill -9 instead of 5 or 3, 2,000 orders that things race for instead of 100.
 check-long: all
-	PN_ROUNDS=50 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS=tests/integration/test_crash.py
+	PN_ROUNDS=50 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='tests/integration/test_crash.py tests/integration/test_kills.py'
 	PN_ROUNDS=2000 $(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='tests/integration/test_races.py tests/integration/test_refund_races.py'

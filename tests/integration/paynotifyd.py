@@ -80,6 +80,7 @@ class Paynotifyd:
         self.public_port, self.api_port = free_port(), free_port()
         self.keys = {"learning": "key-of-learning", "other": "key-of-other", "operator": "key-of-operator"}
         self.process = None
+        self.deaths = 0  # counted by who kills it on purpose
         self.extra_environment = {}
         self.session = requests.Session()
         self.session.trust_env = False

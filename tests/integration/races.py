@@ -7,6 +7,7 @@ A round is planned from (seed, number) alone: PN_SEED=… and PN_ROUND=… repea
 
 import concurrent.futures
 import hashlib
+import itertools
 import os
 import random
 import threading
@@ -62,7 +63,7 @@ class Round:
         return f" [PN_SEED={SEED} PN_ROUND={self.number}, app {self.app}: {happened}]"
 
 
-def make_arena(make_server, sandbox, books, messages, policies, settings=None):
+def racing_server(make_server, sandbox, policies, settings=None):
     """A server with three channels, and an app for each of `policies`: name → (late_payment, duplicate_payment)."""
     settings = {**(settings or {}), "channel second": channel_settings(sandbox), "channel wechat": wechat_settings(sandbox)}
     for app, (late, duplicate) in policies.items():
@@ -70,24 +71,46 @@ def make_arena(make_server, sandbox, books, messages, policies, settings=None):
                                   "duplicate_payment": duplicate}
     server = make_server(settings)
     server.keys.update({app: f"key-of-{app}" for app in policies})
-    return Arena(server.start(), sandbox, books, messages, policies)
+    return server.start()
+
+
+def make_arena(make_server, sandbox, books, messages, policies):
+    return Arena([racing_server(make_server, sandbox, policies)], sandbox, books, messages, policies)
 
 
 class Arena:
-    """The server, the provider and the consumer of one campaign. Calls come from many threads."""
+    """The servers, the provider and the consumer of one campaign. Calls come from many threads; each goes to the next server, and
+    again, as callers do, when that dies before it answers."""
 
-    def __init__(self, server, sandbox, books, messages, policies):
-        self.server, self.sandbox, self.books, self.messages, self.policies = server, sandbox, books, messages, policies
+    def __init__(self, servers, sandbox, books, messages, policies):
+        self.servers, self.sandbox, self.books, self.messages, self.policies = servers, sandbox, books, messages, policies
+        self.alive = set(servers)
         self.caller = Caller()
+        self._turn = itertools.count()
+        self._done = 0
+        self._progress = threading.Condition()
         self.rounds = {}
         self.unexpected = []
 
     # -- one call each
 
+    def _call(self, call):
+        """call(server): its answer, from whichever server lives to give one."""
+        while True:
+            with self._progress:
+                assert self._progress.wait_for(lambda: self.alive, 120), "no server is there"
+                alive = [server for server in self.servers if server in self.alive]
+            server = alive[next(self._turn) % len(alive)]
+            deaths = server.deaths
+            try:
+                return call(server)
+            except requests.RequestException:
+                if server in self.alive and server.deaths == deaths:
+                    raise
+
     def api(self, round_, method, path, body=None, allowed=(200, 201, 202)):
-        answer = self.caller.session.request(
-            method, self.server.base + path, json=body, timeout=120,
-            headers={"Authorization": f"Bearer {self.server.keys[round_.app]}"})
+        answer = self._call(lambda server: self.caller.session.request(
+            method, server.base + path, json=body, timeout=120, headers={"Authorization": f"Bearer {server.keys[round_.app]}"}))
         if answer.status_code not in allowed:
             self.unexpected.append((round_.order_id, f"{method} {path}: {answer.status_code} {answer.text}"))
         return answer
@@ -121,7 +144,8 @@ class Arena:
             return 200  # WeChat knows it from the beginning
         if attempt.get("code_url"):
             return self.caller.session.get(attempt["code_url"], timeout=120).status_code
-        page = self.caller.session.get(attempt["pay_url"], timeout=120)
+        path = attempt["pay_url"].partition("/pay/")[2]
+        page = self._call(lambda server: self.caller.session.get(f"{server.public}/pay/{path}", timeout=120))
         if page.status_code != 200:
             return page.status_code
         form = PayForm(page)
@@ -138,8 +162,20 @@ class Arena:
             for done in [pool.submit(*call) for call in calls]:
                 done.result()
 
-    def race(self, rounds):
-        """Everything in the rounds' plans; neighbours in the list overlap."""
+    def kill(self, server):
+        with self._progress:
+            self.alive.discard(server)
+            server.deaths += 1
+        server.kill9()
+
+    def start(self, server):
+        server.start()
+        with self._progress:
+            self.alive.add(server)
+            self._progress.notify_all()
+
+    def race(self, rounds, disturb=None, share=0.5):
+        """Everything in the rounds' plans; neighbours in the list overlap. When that share of it is done, disturb() happens."""
         calls = []
         for place, round_ in enumerate(rounds):
             for name, act in round_.plan:
@@ -147,8 +183,20 @@ class Arena:
                 calls.append((place + when, round_, name, act))
 
         def run(round_, name, act):
-            round_.said.append((name, act()))
-        self.together([(run, *call[1:]) for call in sorted(calls, key=lambda call: call[0])])
+            try:
+                round_.said.append((name, act()))
+            finally:
+                with self._progress:
+                    self._done += 1
+                    self._progress.notify_all()
+
+        def disturb_then():
+            with self._progress:
+                self._progress.wait_for(lambda: self._done >= share * len(calls))
+            disturb()
+        self._done = 0
+        calls = [(run, *call[1:]) for call in sorted(calls, key=lambda call: call[0])]
+        self.together(([(disturb_then,)] if disturb else []) + calls)
 
     # -- the end
 
@@ -156,6 +204,8 @@ class Arena:
         """For us and for the providers: nobody can pay any more, what is on its way arrives, and the schedule closes what is still
         open."""
         self.sandbox.clear_faults()
+        for provider in ("alipay", "wechat"):
+            self.control(provider, {"refund_outcome": "success"})
         for row in self.books.rows("SELECT order_id FROM orders WHERE status IN (%s, %s) UNION SELECT order_id FROM pay_records"
                                    " WHERE status = %s", UNPAID, CLOSING, RECORD_UNPAID):
             self.books.age(row["order_id"])
@@ -168,29 +218,31 @@ class Arena:
         self.tell_again()
 
     def untold(self):
-        """The trades of which the books do not know what the provider does: (trade, what)."""
-        books = {str(row["pay_no"]): row for row in self.books.rows("SELECT * FROM pay_records WHERE paid_at IS NOT NULL")}
+        """The trades of which the books do not know what the provider does: (order_id, trade, what)."""
+        books = {str(row["pay_no"]): row for row in self.books.rows("SELECT * FROM pay_records")}
         for trade in self.sandbox.trades():
-            known = books.get(trade["pay_no"])
-            if trade["paid_ms"] and known is None:
-                yield trade, "is paid at the provider only"
+            known = books[trade["pay_no"]]
             back = sum(minor(refund["amount"]) for refund in trade["refunds"] if refund["status"] == "SUCCESS")
-            if known and back != known["refunded_minor"] and not (known["needs_review"] and known["refunding_minor"]):
-                yield trade, f"has {back} back at the provider, {known['refunded_minor']} in the books"
+            if trade["paid_ms"] and known["paid_at"] is None:
+                yield known["order_id"], trade, "is paid at the provider only"
+            elif back != known["refunded_minor"] and not (known["needs_review"] and known["refunding_minor"]):
+                yield known["order_id"], trade, f"has {back} back at the provider, {known['refunded_minor']} in the books"
 
     def tell_again(self):
-        """A provider repeats for a day what did not arrive. Of refunds that it was not asked to announce, one asks it."""
-        for trade, _ in list(self.untold()):
-            self.control(f"trades/{trade['pay_no']}/notify")
-            round_ = self.rounds[self.books.record(trade["pay_no"])["order_id"]]
-            if trade["refunds"]:
-                self.api(round_, "GET", f"/v1/payments/{trade['pay_no']}?refresh=true")
+        """A provider repeats for a day what was not accepted, and only that. It is asked about a refund that it announces to
+        nobody."""
+        for _, trade, _ in list(self.untold()):
+            notices = self.sandbox.trade(trade["pay_no"])["notices"]
+            if not all(notice["accepted"] for notice in notices) or not notices:
+                self.control(f"trades/{trade['pay_no']}/notify")
+            if trade["refunds"] and trade["provider"] == "wechat":
+                self.api(Round(0, "operator"), "GET", f"/v1/payments/{trade['pay_no']}?refresh=true")
 
     def open_ends(self):
         """What has not come to its end: (order_id, text)."""
         left = [(row["order_id"], f"the order is {row['status']}") for row in self.books.rows(
             "SELECT order_id, status FROM orders WHERE status NOT IN (%s, %s, %s)", PAID, CLOSED, REFUNDED)]
-        left += [(self.books.record(trade["pay_no"])["order_id"], f"{trade['pay_no']} {what}") for trade, what in self.untold()]
+        left += [(order_id, f"{trade['pay_no']} {what}") for order_id, trade, what in self.untold()]
         left += [(row["order_id"], f"the refund {row['refund_no']} is {row['status']}") for row in self.books.rows(
             "SELECT r.order_id, r.refund_no, r.status FROM refunds r JOIN pay_records p ON p.pay_no = r.pay_no"
             " WHERE r.status NOT IN (%s, %s) AND NOT p.needs_review", *REFUND_ENDED)]
@@ -210,6 +262,10 @@ class Arena:
             if lapse:
                 patience.update(now=0, next=patience["next"] * 2)
             self.books.make_due(lapse)
+            if lapse:
+                self.tell_again()
+            if lapse and len(self.alive) < len(self.servers):
+                self.books.lapse_deliveries()
             left[:] = self.open_ends()
             return not left
         try:
