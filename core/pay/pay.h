@@ -217,7 +217,9 @@ size_t pay_channel_status(struct pay *pay, struct channel_status *ret, size_t ma
 
 enum settle_outcome {
     SETTLED_APPLIED, SETTLED_REPEATED, SETTLED_LATE, SETTLED_DUPLICATE, SETTLED_MISMATCH, SETTLED_CLOSED, SETTLED_REFUND,
-    SETTLED_NOTED, SETTLED_UNKNOWN_PAYMENT,
+    SETTLED_NOTED,
+    SETTLED_LATER, /* a notice of a refund that may be ours and may not: the provider shall tell again when ours have ended */
+    SETTLED_UNKNOWN_PAYMENT,
     SETTLED_NOT /* not decided: store down, queue full, connection lost */
 };
 const char *settle_outcome_name(enum settle_outcome outcome);

@@ -297,7 +297,9 @@ static enum settle_outcome decide_refunded(const struct fact *fact, const struct
     }
     if (told_unasked(fact) && !effects->audit)
         effects->audit = "the provider reports a refund";
-    return outcome;
+    /* Should ours fail, this was about another one, of which a provider that tells of refunds by notices alone says no more. */
+    bool may_be_ours = effects->ask_refunds && fact->refunded_minor > record->refunded_minor;
+    return may_be_ours && told_unasked(fact) ? SETTLED_LATER : outcome;
 }
 
 static enum settle_outcome decide_closed(const struct fact *fact, struct order *order, struct pay_record *record,
@@ -382,13 +384,13 @@ const char *settle_outcome_name(enum settle_outcome outcome)
     static const char *const names[] = {
         [SETTLED_APPLIED] = "applied",   [SETTLED_REPEATED] = "repeated", [SETTLED_LATE] = "late",
         [SETTLED_DUPLICATE] = "duplicate", [SETTLED_MISMATCH] = "mismatch", [SETTLED_CLOSED] = "closed",
-        [SETTLED_REFUND] = "refund",     [SETTLED_NOTED] = "noted",       [SETTLED_UNKNOWN_PAYMENT] = "unknown",
-        [SETTLED_NOT] = "not_settled",
+        [SETTLED_REFUND] = "refund",     [SETTLED_NOTED] = "noted",       [SETTLED_LATER] = "later",
+        [SETTLED_UNKNOWN_PAYMENT] = "unknown", [SETTLED_NOT] = "not_settled",
     };
     return names[outcome];
 }
 
 bool settle_outcome_accepted(enum settle_outcome outcome)
 {
-    return outcome != SETTLED_MISMATCH && outcome != SETTLED_UNKNOWN_PAYMENT && outcome != SETTLED_NOT;
+    return outcome != SETTLED_MISMATCH && outcome != SETTLED_LATER && outcome != SETTLED_UNKNOWN_PAYMENT && outcome != SETTLED_NOT;
 }

@@ -347,6 +347,41 @@ static void a_total_that_our_open_refunds_may_explain_makes_us_ask(void **state)
     expect_sums(&books);
 }
 
+/* A notice is not acknowledged before it is known whose refund it tells of. */
+static void a_notice_that_our_open_refunds_may_explain_must_come_again(void **state)
+{
+    (void)state;
+    struct books books;
+    setup(&books);
+    add_refund(&books, 1, 900, REFUND_CREATED);
+    struct fact fact = says(PN_STATE_REFUNDED, 99, 200);
+    fact.source = "notification";
+    assert_int_equal(settle(&books, fact), SETTLED_LATER);
+    assert_false(settle_outcome_accepted(SETTLED_LATER));
+    assert_true(books.effects.ask_refunds);
+    assert_int_equal(books.effects.event_count, 0);
+    settle(&books, says(PN_STATE_FAILED, 1, PN_NOT_STATED));
+    assert_int_equal(settle(&books, fact), SETTLED_REFUND);
+    assert_int_equal(books.record.refunded_minor, 200);
+    expect_sums(&books);
+    assert_int_equal(settle(&books, fact), SETTLED_REPEATED);
+}
+
+/* While another one of ours is open, the notice of the first tells nothing that would be missed. */
+static void a_notice_of_ours_is_acknowledged_while_others_are_open(void **state)
+{
+    (void)state;
+    struct books books;
+    setup(&books);
+    add_refund(&books, 1, 300, REFUND_CREATED);
+    add_refund(&books, 2, 400, REFUND_CREATED);
+    struct fact fact = says(PN_STATE_REFUNDED, 1, 300);
+    fact.source = "notification";
+    assert_int_equal(settle(&books, fact), SETTLED_REFUND);
+    assert_false(books.effects.ask_refunds);
+    expect_sums(&books);
+}
+
 static void an_answer_about_ours_can_also_tell_of_the_consoles(void **state)
 {
     (void)state;
@@ -485,6 +520,8 @@ int main(void)
         cmocka_unit_test(a_total_is_remembered_until_our_refunds_have_ended),
         cmocka_unit_test(a_foreign_refund_behind_an_open_one_of_ours_is_for_people),
         cmocka_unit_test(a_total_that_our_open_refunds_may_explain_makes_us_ask),
+        cmocka_unit_test(a_notice_that_our_open_refunds_may_explain_must_come_again),
+        cmocka_unit_test(a_notice_of_ours_is_acknowledged_while_others_are_open),
         cmocka_unit_test(an_answer_about_ours_can_also_tell_of_the_consoles),
         cmocka_unit_test(a_query_that_states_refunds_of_a_paid_payment_is_read),
         cmocka_unit_test(a_payment_that_we_missed_is_credited_before_its_refund),
