@@ -271,7 +271,7 @@ def test_refunds_of_the_console_are_in_the_books(provider):
 def test_refunded_before_we_knew_that_it_was_paid_is_both(provider):
     order_id, pay_no = provider.payment("n")
     provider.sandbox.pay(pay_no, notify=False)
-    provider.sandbox.refund(pay_no)
+    provider.sandbox.refund(pay_no, notify=True)
     wait_for(lambda: provider.books.record(pay_no)["refunded_minor"] == 8880, 30, "the refund to be known")
     provider.assert_state(order_id, pay_no, REFUNDED, RECORD_REFUNDED, ["payment.succeeded", "refund.succeeded"])
 
