@@ -29,14 +29,17 @@ struct creation {
     bool resolved; /* and has its result already */
     /* what PREPAY said, for the second transaction */
     const char *merchant, *prepay;
-    bool declined, overtaken;
-    bool left; /* the payer has chosen again while the provider was asked */
+    bool declined;
     struct error answer;
+    /* what that made of it */
+    bool refused;   /* declined, and no other call has got a result meanwhile */
+    bool overtaken; /* the order was paid or closed while the provider was asked */
+    bool scheduled; /* something is due now */
 };
 
 static void creation_end(struct creation *creation, enum rc rc, const struct error *err)
 {
-    creation->done(creation->arg, rc, rc == RC_OK || creation->declined ? &creation->view : NULL, err);
+    creation->done(creation->arg, rc, rc == RC_OK || creation->refused ? &creation->view : NULL, err);
 }
 
 static enum rc check_order(const struct creation *creation, const struct order *order, int64_t now, struct error *err)
@@ -155,36 +158,56 @@ static enum rc intend_tx(struct tx *tx, void *arg, struct error *err)
     return rc ? rc : payment_view_others(tx, view, creation->arena, err);
 }
 
-static enum rc close_soon(struct tx *tx, const struct pay_record *record, struct error *err)
+static enum rc close_soon(struct creation *creation, struct tx *tx, struct error *err)
 {
+    const struct pay_record *record = &creation->view.record;
+    creation->scheduled = true;
     return schedule_put(tx, &(struct schedule_entry){ record->pay_no, TASK_CLOSE, record->channel, 0 }, err);
 }
 
-/* Transaction B: what the provider said. */
+static enum rc refuse(struct creation *creation, struct tx *tx, const struct order *order, struct error *err)
+{
+    if (creation->resumed) /* what the earlier call made may still be payable there: ask */
+        return close_soon(creation, tx, err);
+    enum rc rc = record_set_closed(tx, creation->view.record.pay_no, err);
+    if (rc == RC_CONFLICT) /* it was paid or closed meanwhile: what the books say now is the answer */
+        rc = RC_OK;
+    /* A closing order waits for it, perhaps until its expiry. */
+    return rc || order->status != ORDER_CLOSING ? rc : close_soon(creation, tx, err);
+}
+
+static enum rc keep(struct creation *creation, struct tx *tx, const struct order *order, struct error *err)
+{
+    bool left = false; /* the payer has chosen again while the provider was asked */
+    enum rc rc = RC_OK;
+    if (!creation->declined)
+        rc = record_set_prepay(tx, creation->view.record.pay_no, creation->merchant, creation->prepay, err);
+    if (rc == RC_CONFLICT) /* as above */
+        rc = RC_OK;
+    if (rc == RC_OK)
+        rc = cashier_left(tx, &creation->view.record, creation->arena, &left, err);
+    /* What the provider made for an order that was closed meanwhile must go. */
+    creation->overtaken = order->status != ORDER_UNPAID;
+    return rc || !(creation->overtaken || left) ? rc : close_soon(creation, tx, err);
+}
+
+/* Transaction B: what the provider said. Its refusal is not about what another call with the same key has got meanwhile. */
 static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
 {
     struct creation *creation = arg;
+    struct pay_record *record = &creation->view.record;
     struct order order;
+    creation->scheduled = creation->overtaken = false;
     enum rc rc = order_lock(tx, creation->view.order.order_id, creation->arena, &order, err);
+    if (rc == RC_OK)
+        rc = record_get(tx, record->pay_no, creation->arena, record, err);
     if (rc)
         return rc;
-    if (creation->declined && creation->resumed) /* what the earlier call made may still be payable there: ask */
-        rc = close_soon(tx, &creation->view.record, err);
-    else if (creation->declined)
-        rc = record_set_closed(tx, creation->view.record.pay_no, err);
-    else
-        rc = record_set_prepay(tx, creation->view.record.pay_no, creation->merchant, creation->prepay, err);
-    /* It was paid or closed meanwhile: what the books say now is the answer. */
-    if (rc == RC_CONFLICT)
-        rc = RC_OK;
-    /* The order was closed while the provider was asked: what it made must go. */
-    creation->overtaken = !creation->declined && order.status != ORDER_UNPAID;
-    if (rc == RC_OK && !creation->declined)
-        rc = cashier_left(tx, &creation->view.record, creation->arena, &creation->left, err);
-    if (rc == RC_OK && (creation->overtaken || creation->left))
-        rc = close_soon(tx, &creation->view.record, err);
+    bool answered = record->merchant && record->status == PAYMENT_UNPAID && !code_is_stale(record, creation->arena);
+    creation->refused = creation->declined && !answered;
+    rc = creation->refused ? refuse(creation, tx, &order, err) : keep(creation, tx, &order, err);
     if (rc == RC_OK)
-        rc = record_get(tx, creation->view.record.pay_no, creation->arena, &creation->view.record, err);
+        rc = record_get(tx, record->pay_no, creation->arena, record, err);
     creation->view.order = order;
     return rc;
 }
@@ -222,13 +245,13 @@ static void prepared(void *arg, enum rc rc, const struct pn_result *result, bool
         creation->prepay = handed_out ? prepay_write(result, wall_ms(), creation->arena) : NULL;
     }
     enum rc stored = store_write(creation->pay->store, LANE_WORK, prepared_tx, creation, &err);
-    if (stored == RC_OK && (creation->overtaken || creation->left || (creation->declined && creation->resumed)))
+    if (stored == RC_OK && creation->scheduled)
         follow_up_wake(creation->pay->follow_up);
     if (stored == RC_OK && creation->overtaken)
         stored = error_set(&err, RC_CONFLICT, "the order was paid or closed meanwhile");
     if (stored)
         creation_end(creation, stored, &err);
-    else if (rc)
+    else if (creation->refused)
         creation_end(creation, rc, &creation->answer);
     else
         finish_creation(creation);

@@ -37,6 +37,11 @@ static int request(const void *self, struct pn_call *call, const struct pn_payme
 {
     const struct pn_host *host = self;
     struct pn_result *done = host->alloc(call, sizeof *done);
+    void (*meanwhile)(void) = provider.meanwhile;
+    if (payment->operation == PN_PREPAY && meanwhile) {
+        provider.meanwhile = NULL;
+        meanwhile();
+    }
     provider.asked[payment->operation]++;
     if (provider.rc[payment->operation] != PN_OK)
         return (host->fail)(call, provider.rc[payment->operation], NULL, "as the script says"); /* cmocka has a macro fail() */
@@ -45,6 +50,10 @@ static int request(const void *self, struct pn_call *call, const struct pn_payme
     *done = (struct pn_result){ .size = sizeof *done, .state = state, .pay_no = payment->pay_no,
                                 .total_minor = provider.hides_total ? PN_NOT_STATED : payment->amount_minor,
                                 .refunded_minor = PN_NOT_STATED };
+    if (payment->operation == PN_PREPAY && provider.gives_code && state != PN_STATE_FAILED) {
+        done->prepay_kind = PN_PREPAY_CODE_URL;
+        done->url = (struct pn_str){ "pay://code", strlen("pay://code") };
+    }
     if (provider.names)
         done->pay_no = (struct pn_str){ provider.names, strlen(provider.names) };
     ret_step->done = done;

@@ -26,6 +26,8 @@ struct provider_script {
     uint32_t says_once_closed;     /* of queries after a close; 0: the same */
     const char *names;             /* another payment; NULL: the one it was asked about */
     bool hides_total;
+    bool gives_code;               /* what a PREPAY that is not FAILED comes to */
+    void (*meanwhile)(void);       /* once, while the next PREPAY is on its way; it may ask again and script anew */
     int asked[PN_REFRESH + 1];
 };
 extern struct provider_script provider;

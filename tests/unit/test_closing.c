@@ -9,6 +9,7 @@
 #include "unit/pay_rig.h"
 
 #include "store/driver.h"
+#include "store/statement.h"
 
 static struct store_driver driver; /* the real one, but for `write` */
 static const struct store_driver *real;
@@ -282,6 +283,104 @@ static void a_retry_that_is_declined_leaves_the_attempt_to_a_query(void **state)
     assert_int_equal(rig_scheduled(), before + 1);
 }
 
+struct scheduled_now {
+    int64_t pay_no, task, count;
+};
+
+static enum rc count_now(struct tx *tx, void *arg, struct error *err)
+{
+    static const struct sql count = {
+        .name = "test_due", .text = "SELECT count(*) FROM query_schedule WHERE subject = $1 AND task = $2 AND due_at <= pn_now_ms()",
+    };
+    struct scheduled_now *now = arg;
+    return tx_i64(tx, &count, VALUES(value_i64(now->pay_no), value_i64(now->task)), &now->count, err);
+}
+
+static bool is_to_be_closed_now(const struct pay_record *record)
+{
+    struct scheduled_now now = { record->pay_no, TASK_CLOSE, 0 };
+    rig_write(count_now, &now);
+    return now.count > 0;
+}
+
+static struct order contested;
+static struct made overtaker;
+
+static const char *key_of(const struct order *order)
+{
+    return arena_printf(rig.arena, "k%lld", (long long)order->order_id);
+}
+
+static void pay_contested(struct made *made)
+{
+    const struct payment_request attempt = { .order_id = contested.order_id, .channel = "c", .idempotency_key = key_of(&contested) };
+    pay_payment_create(rig.pay, &caller, &attempt, rig.arena, on_made, made);
+}
+
+static void another_call_gets_a_code(void)
+{
+    provider_says(PN_STATE_UNPAID);
+    provider.gives_code = true;
+    pay_contested(&overtaker);
+    provider_says(PN_STATE_FAILED);
+}
+
+/* Two calls with one key: the payer looks at the code of the one, and the provider refuses the other. */
+static void a_refusal_does_not_undo_what_another_call_has_got_meanwhile(void **state)
+{
+    (void)state;
+    for (int resumed = 0; resumed < 2; resumed++) {
+        struct order_view view;
+        struct made made;
+        race = (struct race){ 0 };
+        rig_write(rig_make_unpaid, &contested);
+        if (resumed) {
+            provider_says(PN_STATE_UNKNOWN);
+            pay_contested(&made);
+            assert_true(made.unknown);
+        }
+        provider_says(PN_STATE_FAILED);
+        provider.meanwhile = another_call_gets_a_code;
+        pay_contested(&made);
+        assert_int_equal(overtaker.rc, RC_OK);
+        assert_false(overtaker.unknown);
+        assert_int_equal(made.rc, RC_OK);
+        assert_false(made.unknown);
+        assert_int_equal(pay_order_get(rig.pay, &caller, contested.order_id, rig.arena, &view, NULL), RC_OK);
+        assert_int_equal(view.record_count, 1);
+        assert_int_equal(view.records[0].status, PAYMENT_UNPAID);
+        assert_false(is_to_be_closed_now(&view.records[0]));
+    }
+}
+
+static struct closing contested_closing;
+
+static void the_order_is_closed(void)
+{
+    provider_says(PN_STATE_NOT_FOUND);
+    close_order(contested.order_id, &contested_closing);
+    provider_says(PN_STATE_FAILED);
+}
+
+/* The closing has put its record off until after the expiry, for a code might be out. */
+static void a_refusal_ends_the_wait_of_an_order_that_is_closing(void **state)
+{
+    (void)state;
+    struct order_view view;
+    struct made made;
+    race = (struct race){ 0 };
+    rig_write(rig_make_unpaid, &contested);
+    provider_says(PN_STATE_FAILED);
+    provider.meanwhile = the_order_is_closed;
+    pay_contested(&made);
+    assert_int_equal(contested_closing.rc, RC_OK);
+    assert_int_equal(contested_closing.status, ORDER_CLOSING);
+    assert_int_equal(made.rc, RC_DECLINED);
+    assert_int_equal(pay_order_get(rig.pay, &caller, contested.order_id, rig.arena, &view, NULL), RC_OK);
+    assert_int_equal(view.records[0].status, PAYMENT_CLOSED);
+    assert_true(is_to_be_closed_now(&view.records[0]));
+}
+
 /* ---- late payments */
 
 static enum rc make_closed(struct tx *tx, void *arg, struct error *err)
@@ -331,6 +430,8 @@ int main(void)
         cmocka_unit_test(an_order_without_open_payments_is_closed_at_once_or_not_at_all),
         cmocka_unit_test(an_answer_about_another_payment_closes_neither),
         cmocka_unit_test(a_retry_that_is_declined_leaves_the_attempt_to_a_query),
+        cmocka_unit_test(a_refusal_does_not_undo_what_another_call_has_got_meanwhile),
+        cmocka_unit_test(a_refusal_ends_the_wait_of_an_order_that_is_closing),
         cmocka_unit_test(a_late_payment_that_a_follow_up_finds_is_accepted),
         cmocka_unit_test(a_closing_that_a_payment_overtook_announces_nothing),
     };
