@@ -99,34 +99,54 @@ static void end_settled(struct task *task)
         task_done(task, over);
 }
 
-static enum rc late_payment(struct task *task, enum late_policy policy, struct error *err)
+enum wish { WISH_NOTHING, WISH_ACCEPT, WISH_REFUND };
+
+/* What the app wants done with money that came too late, or a second time. */
+static enum wish wish_of(const struct task *task)
 {
-    if (policy == LATE_HOLD)
-        return RC_OK;
-    enum rc rc = policy == LATE_ACCEPT ? payment_accept(task->pay, task->record.pay_no, err) : RC_EXISTS;
+    static const enum wish late[] = { [LATE_HOLD] = WISH_NOTHING, [LATE_ACCEPT] = WISH_ACCEPT, [LATE_REFUND] = WISH_REFUND };
+    const struct config_app *app = config_app_find(task->pay->config, task->order.app);
+    if (!app || task->record.status != PAYMENT_PAID || task->order.paid_pay_no == task->record.pay_no)
+        return WISH_NOTHING;
+    if (task->order.status == ORDER_CLOSED)
+        return late[app->late_payment];
+    bool paid = task->order.status == ORDER_PAID || task->order.status == ORDER_REFUNDED;
+    return paid && app->duplicate_payment == DUPLICATE_REFUND ? WISH_REFUND : WISH_NOTHING;
+}
+
+static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
+{
+    struct task *task = arg;
+    enum rc rc = record_get(tx, task->scheduled.subject, task->arena, &task->record, err);
+    return rc ? rc : order_get(tx, task->record.order_id, task->arena, &task->order, err);
+}
+
+static enum rc fulfil(struct task *task, enum wish wish, struct error *err)
+{
+    enum rc rc = wish == WISH_ACCEPT ? payment_accept(task->pay, task->record.pay_no, err) : RC_EXISTS;
+    /* What was late is a second payment by now, when another late one was accepted. */
+    if (rc == RC_CONFLICT && store_read(task->pay->store, load_tx, task, NULL) == RC_OK && wish_of(task) == WISH_REFUND)
+        rc = RC_EXISTS;
     /* a newer order has taken the number over: this money belongs to nothing */
     return rc == RC_EXISTS ? refund_by_policy(task->pay, task->record.pay_no, err) : rc;
 }
 
-/* What the app wants done with money that came too late, or a second time. */
+/* What could not be done for what has been done already is for people, if any of the money is left. */
 static enum rc apply_policy(struct task *task, struct error *err)
 {
-    const struct config_app *app = config_app_find(task->pay->config, task->order.app);
-    if (!app || task->record.status != PAYMENT_PAID || task->order.paid_pay_no == task->record.pay_no)
+    enum wish wish = wish_of(task);
+    if (wish == WISH_NOTHING)
         return RC_OK;
-    if (task->order.status == ORDER_CLOSED)
-        return late_payment(task, app->late_payment, err);
-    bool paid = task->order.status == ORDER_PAID || task->order.status == ORDER_REFUNDED;
-    return paid && app->duplicate_payment == DUPLICATE_REFUND ? refund_by_policy(task->pay, task->record.pay_no, err) : RC_OK;
+    enum rc rc = fulfil(task, wish, err);
+    const char *because = rc == RC_CONFLICT ? err->text : "there was a refund of it before";
+    const char *why = arena_printf(task->arena, "the app's policy was not carried out: %s", because);
+    return rc && rc != RC_CONFLICT ? rc : record_left_over(task->pay, &task->record, &task->scheduled, why, task->arena, err);
 }
 
 static void look_after_settled(struct task *task)
 {
     struct error err = { 0 };
-    enum rc rc = task->scheduled.task == TASK_POLICY ? apply_policy(task, &err) : RC_OK;
-    if (rc == RC_CONFLICT) /* somebody was faster: it was accepted or refunded by call */
-        log_notice("a payment needs no policy any more", LOG_I("pay_no", task->record.pay_no), LOG_S("detail", err.text));
-    if (rc && rc != RC_CONFLICT)
+    if (task->scheduled.task == TASK_POLICY && apply_policy(task, &err) != RC_OK)
         task_failed(task, &err);
     else
         end_settled(task);
@@ -186,13 +206,6 @@ static void closed(void *arg, const struct task_end *end)
 }
 
 /* ------------------------------------------------------------------------------------------------ the whole */
-
-static enum rc load_tx(struct tx *tx, void *arg, struct error *err)
-{
-    struct task *task = arg;
-    enum rc rc = record_get(tx, task->scheduled.subject, task->arena, &task->record, err);
-    return rc ? rc : order_get(tx, task->record.order_id, task->arena, &task->order, err);
-}
 
 static void look_after_record(struct task *task)
 {

@@ -44,6 +44,11 @@ int64_t record_lease_ms(const struct pay *pay, const char *channel);
 enum rc record_give_up(struct pay *pay, const struct pay_record *record, const struct scheduled *held, const char *why, bool close,
                        struct arena *arena, struct error *err);
 
+/* The same when the policy for a late or duplicate payment has come to nothing: people are told if any of its money is neither
+ * on its way back nor its order's. The row is gone afterwards. */
+enum rc record_left_over(struct pay *pay, const struct pay_record *record, const struct scheduled *held, const char *why,
+                         struct arena *arena, struct error *err);
+
 /* ---- order_end.c */
 
 /* Begins to close an unpaid order: its open records are due to be closed at their providers at once; without any it is closed

@@ -101,6 +101,12 @@ tests_unit_test_task_SOURCES = tests/unit/test_task.c tests/unit/pay_rig.c tests
 tests_unit_test_task_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
 tests_unit_test_task_LDADD = $(core_libs) $(CMOCKA_LIBS)
 
+unit_tests += tests/unit/test_policy
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c tests/unit/pay_rig.c tests/unit/pay_rig.h tests/unit/scratch.c \
+	tests/unit/scratch.h tests/unit/unit.h
+tests_unit_test_policy_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CMOCKA_CFLAGS)
+tests_unit_test_policy_LDADD = $(core_libs) $(CMOCKA_LIBS)
+
 unit_tests += tests/unit/test_closing
 tests_unit_test_closing_SOURCES = tests/unit/test_closing.c tests/unit/pay_rig.c tests/unit/pay_rig.h tests/unit/scratch.c \
 	tests/unit/scratch.h tests/unit/unit.h

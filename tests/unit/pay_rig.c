@@ -148,6 +148,72 @@ int64_t rig_scheduled(void)
     return count;
 }
 
+/* ---- one turn of the schedule */
+
+struct turn {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool over;
+    struct task_end end;
+};
+
+static void on_end(void *arg, const struct task_end *end)
+{
+    struct turn *turn = arg;
+    pthread_mutex_lock(&turn->lock);
+    turn->end = *end;
+    turn->over = true;
+    pthread_cond_signal(&turn->ended);
+    pthread_mutex_unlock(&turn->lock);
+}
+
+static enum rc hold_tx(struct tx *tx, void *arg, struct error *err)
+{
+    struct scheduled *row = arg;
+    const struct schedule_entry entry = { row->subject, row->task, row->channel, 60 * 60 * 1000 };
+    return schedule_hold(tx, &entry, 1, &row->version, err);
+}
+
+/* As after a claim. */
+struct task_end rig_turn(struct scheduled row)
+{
+    struct turn turn = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
+    struct arena *arena = arena_new(0);
+    if (!row.channel)
+        row.channel = row.task == TASK_EXPIRE ? "" : "c";
+    if (row.task <= TASK_EXPIRE) /* the books hold no others yet */
+        rig_write(hold_tx, &row);
+    task_run(rig.pay, &row, arena, on_end, &turn);
+    pthread_mutex_lock(&turn.lock);
+    while (!turn.over)
+        pthread_cond_wait(&turn.ended, &turn.lock);
+    pthread_mutex_unlock(&turn.lock);
+    arena_free(arena);
+    return turn.end;
+}
+
+/* ---- what people are told */
+
+struct audits {
+    const char *pay_no, *outcome;
+    int64_t count;
+};
+
+static enum rc count_audits(struct tx *tx, void *arg, struct error *err)
+{
+    static const struct sql count = { .name = "test_audits",
+                                      .text = "SELECT count(*) FROM notify_audit WHERE pay_no = $1 AND outcome = $2" };
+    struct audits *audits = arg;
+    return tx_i64(tx, &count, VALUES(value_text(audits->pay_no), value_text(audits->outcome)), &audits->count, err);
+}
+
+int64_t rig_audits(int64_t pay_no, const char *outcome)
+{
+    struct audits audits = { .pay_no = arena_printf(rig.arena, "%lld", (long long)pay_no), .outcome = outcome };
+    rig_write(count_audits, &audits);
+    return audits.count;
+}
+
 /* ---- life */
 
 int rig_open(void **state)

@@ -44,5 +44,7 @@ enum rc rig_make_closing(struct tx *tx, void *order, struct error *err);
 enum rc rig_add_record(struct tx *tx, void *order, struct error *err); /* of product "code", unpaid */
 enum rc rig_read_order(struct tx *tx, void *order, struct error *err); /* by its order_id */
 int64_t rig_scheduled(void); /* rows of the schedule */
+struct task_end rig_turn(struct scheduled row); /* task_run of a row that is there and held, as after a claim */
+int64_t rig_audits(int64_t pay_no, const char *outcome);
 
 #endif

@@ -18,6 +18,7 @@ static const struct store_driver *real;
 
 static struct race {
     tx_fn winner; /* what the other one does in between */
+    tx_fn earlier; /* written before the next write */
     void *winner_arg;
     int claim_late_ms;   /* others get their chance before the schedule is looked at */
     bool lose, no_event; /* no_event: what writes an event fails */
@@ -47,8 +48,13 @@ static enum rc lose_once(struct tx *tx, void *arg, struct error *err)
 static enum rc racing_write(struct store *base, enum lane lane, tx_fn fn, void *arg, struct error *err)
 {
     struct racing racing = { .fn = fn, .arg = arg };
+    tx_fn earlier = race.earlier;
     if (lane == LANE_POLL)
         (void)poll(NULL, 0, race.claim_late_ms);
+    if (lane == LANE_WORK && earlier) {
+        race.earlier = NULL;
+        rig_write(earlier, race.winner_arg);
+    }
     return real->write(base, lane, lose_once, &racing, err);
 }
 
@@ -421,6 +427,56 @@ static void a_late_payment_that_a_follow_up_finds_is_accepted(void **state)
     follow_up_stop(rig.pay->follow_up);
 }
 
+struct late {
+    struct order order;
+    struct pay_record record;
+};
+
+static enum rc pay_late(struct tx *tx, void *arg, struct error *err)
+{
+    struct late *late = arg;
+    struct pay_record *records;
+    size_t count;
+    enum rc rc = make_closed(tx, &late->order, err);
+    if (rc == RC_OK)
+        rc = records_of_order(tx, late->order.order_id, rig.arena, &records, &count, err);
+    if (rc)
+        return rc;
+    late->record = records[0];
+    struct record_change change = { .pay_no = late->record.pay_no, .from = PAYMENT_CLOSED, .to = PAYMENT_PAID, .paid_at = 1 };
+    return settle_store(tx, &(struct settle_writes){ .records = &change, .record_count = 1 }, err);
+}
+
+static enum rc accept_another(struct tx *tx, void *arg, struct error *err)
+{
+    const struct late *late = arg;
+    return order_set_accepted(tx, late->order.order_id, 1, 1, 0, err);
+}
+
+static enum rc read_late(struct tx *tx, void *arg, struct error *err)
+{
+    struct late *late = arg;
+    return record_get(tx, late->record.pay_no, rig.arena, &late->record, err);
+}
+
+/* Two late payments of one order: what comes to the second is the policy for second payments. */
+static void a_late_payment_that_another_one_overtook_is_a_duplicate(void **state)
+{
+    (void)state;
+    for (int refund = 0; refund < 2; refund++) {
+        struct late late;
+        race = (struct race){ 0 };
+        rig_write(pay_late, &late);
+        rig.app.duplicate_payment = refund ? DUPLICATE_REFUND : DUPLICATE_HOLD;
+        race = (struct race){ .earlier = accept_another, .winner_arg = &late };
+        assert_int_equal(rig_turn((struct scheduled){ .subject = late.record.pay_no, .task = TASK_POLICY }).kind, TASK_OVER);
+        rig_write(read_late, &late);
+        assert_int_equal(late.record.refunding_minor, refund ? 100 : 0);
+        assert_int_equal(late.record.needs_review, !refund);
+    }
+    rig.app.duplicate_payment = DUPLICATE_HOLD;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +489,7 @@ int main(void)
         cmocka_unit_test(a_refusal_does_not_undo_what_another_call_has_got_meanwhile),
         cmocka_unit_test(a_refusal_ends_the_wait_of_an_order_that_is_closing),
         cmocka_unit_test(a_late_payment_that_a_follow_up_finds_is_accepted),
+        cmocka_unit_test(a_late_payment_that_another_one_overtook_is_a_duplicate),
         cmocka_unit_test(a_closing_that_a_payment_overtook_announces_nothing),
     };
     return cmocka_run_group_tests_name("closing", tests, open_rig, close_rig);

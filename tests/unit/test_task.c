@@ -9,50 +9,6 @@
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 
-/* ---- one turn */
-
-struct turn {
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool over;
-    struct task_end end;
-};
-
-static void on_end(void *arg, const struct task_end *end)
-{
-    struct turn *turn = arg;
-    pthread_mutex_lock(&turn->lock);
-    turn->end = *end;
-    turn->over = true;
-    pthread_cond_signal(&turn->ended);
-    pthread_mutex_unlock(&turn->lock);
-}
-
-static enum rc hold_tx(struct tx *tx, void *arg, struct error *err)
-{
-    struct scheduled *row = arg;
-    const struct schedule_entry entry = { row->subject, row->task, row->channel, HOUR };
-    return schedule_hold(tx, &entry, 1, &row->version, err);
-}
-
-/* As after a claim. */
-static struct task_end run(struct scheduled row)
-{
-    struct turn turn = { .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
-    struct arena *arena = arena_new(0);
-    if (!row.channel)
-        row.channel = row.task == TASK_EXPIRE ? "" : "c";
-    if (row.task <= TASK_EXPIRE) /* the books hold no others yet */
-        rig_write(hold_tx, &row);
-    task_run(rig.pay, &row, arena, on_end, &turn);
-    pthread_mutex_lock(&turn.lock);
-    while (!turn.over)
-        pthread_cond_wait(&turn.ended, &turn.lock);
-    pthread_mutex_unlock(&turn.lock);
-    arena_free(arena);
-    return turn.end;
-}
-
 static void assert_again(struct task_end end, int64_t about_ms, enum schedule_answer answer)
 {
     assert_int_equal(end.kind, TASK_AGAIN);
@@ -120,7 +76,7 @@ static void a_query_that_finds_nothing_comes_again_at_the_channel_s_pace(void **
     for (size_t i = 0; i < 2; i++) {
         struct rows rows = make(rig_make_unpaid, true);
         provider_says(says[i]);
-        assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }), 30 * SECOND, ANSWER_LEARNED);
+        assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }), 30 * SECOND, ANSWER_LEARNED);
         assert_rows(&rows, ORDER_UNPAID, PAYMENT_UNPAID, false);
     }
 }
@@ -130,7 +86,7 @@ static void a_query_that_finds_the_payment_settles_it_and_is_over(void **state)
     (void)state;
     struct rows rows = make(rig_make_unpaid, true);
     provider_says(PN_STATE_PAID);
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_PAID, PAYMENT_PAID, false);
 }
 
@@ -139,7 +95,7 @@ static void a_query_that_finds_it_closed_leaves_the_order_open(void **state)
     (void)state;
     struct rows rows = make(rig_make_unpaid, true);
     provider_says(PN_STATE_CLOSED);
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_UNPAID, PAYMENT_CLOSED, false);
 }
 
@@ -160,9 +116,9 @@ static void nobody_is_asked_about_a_form_that_was_never_shown(void **state)
     rig_write(add_form, &rows.order);
     rig_write(read_rows, &rows);
     provider_says(PN_STATE_NOT_FOUND);
-    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }), 30 * SECOND, ANSWER_LEARNED);
+    assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY }), 30 * SECOND, ANSWER_LEARNED);
     assert_int_equal(provider.asked[PN_QUERY], 0);
-    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CHECK }), 30 * SECOND, ANSWER_LEARNED);
+    assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CHECK }), 30 * SECOND, ANSWER_LEARNED);
     assert_int_equal(provider.asked[PN_QUERY], 1);
 }
 
@@ -176,32 +132,13 @@ static void silence_climbs_its_ladder_and_a_question_that_never_left_does_not(vo
     for (row.unknowns = 0; row.unknowns < 7; row.unknowns++) {
         provider_says(PN_STATE_UNKNOWN);
         provider.rc[PN_QUERY] = row.unknowns < 3 ? silent[row.unknowns] : PN_OK;
-        assert_again(run(row), waits[row.unknowns], ANSWER_UNKNOWN);
+        assert_again(rig_turn(row), waits[row.unknowns], ANSWER_UNKNOWN);
         provider.rc[PN_QUERY] = PN_NOT_DONE;
-        assert_again(run(row), 30 * SECOND, ANSWER_NOT_ASKED);
+        assert_again(rig_turn(row), 30 * SECOND, ANSWER_NOT_ASKED);
     }
     provider.rc[PN_QUERY] = PN_NOT_DONE;
-    assert_again(run(row), 30 * SECOND, ANSWER_NOT_ASKED);
+    assert_again(rig_turn(row), 30 * SECOND, ANSWER_NOT_ASKED);
     assert_rows(&rows, ORDER_UNPAID, PAYMENT_UNPAID, false);
-}
-
-struct audits {
-    const char *pay_no;
-    int64_t count;
-};
-
-static enum rc count_audits(struct tx *tx, void *arg, struct error *err)
-{
-    static const struct sql count = { .name = "test_audits", .text = "SELECT count(*) FROM notify_audit WHERE pay_no = $1" };
-    struct audits *audits = arg;
-    return tx_i64(tx, &count, VALUES(value_text(audits->pay_no)), &audits->count, err);
-}
-
-static int64_t audits_of(const struct pay_record *record)
-{
-    struct audits audits = { .pay_no = arena_printf(rig.arena, "%lld", (long long)record->pay_no) };
-    rig_write(count_audits, &audits);
-    return audits.count;
 }
 
 /* A payment that is under review for one reason may be given up for another. */
@@ -214,10 +151,10 @@ static void enough_silence_calls_people_each_time_and_empties_the_row(void **sta
     provider_says(PN_STATE_UNKNOWN);
     for (int i = 1; i <= 2; i++) {
         int64_t last_event = rows.order.last_event;
-        assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY, .unknowns = 7 }).kind, TASK_OVER);
+        assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_QUERY, .unknowns = 7 }).kind, TASK_OVER);
         assert_rows(&rows, ORDER_UNPAID, PAYMENT_UNPAID, true);
         assert_int_equal(rig.committed, told + (size_t)i);
-        assert_int_equal(audits_of(&rows.record), i);
+        assert_int_equal(rig_audits(rows.record.pay_no, "unknown"), i);
         assert_true(rows.order.last_event > last_event);
         assert_int_equal(rig_scheduled(), before);
     }
@@ -232,10 +169,10 @@ static void the_last_of_enough_answers_begins_the_close(void **state)
     struct scheduled row = { .subject = rows.record.pay_no, .task = TASK_QUERY, .answers = 8 };
     rig.app.close_after_queries = 10;
     provider_says(PN_STATE_UNPAID);
-    assert_again(run(row), 30 * SECOND, ANSWER_LEARNED);
+    assert_again(rig_turn(row), 30 * SECOND, ANSWER_LEARNED);
     assert_rows(&rows, ORDER_UNPAID, PAYMENT_UNPAID, false);
     row.answers = 9;
-    assert_int_equal(run(row).kind, TASK_LEFT);
+    assert_int_equal(rig_turn(row).kind, TASK_LEFT);
     assert_rows(&rows, ORDER_CLOSING, PAYMENT_UNPAID, false);
     rig.app.close_after_queries = 0;
 }
@@ -252,7 +189,7 @@ static void a_row_of_a_settled_record_asks_nobody_but_a_check_does(void **state)
         struct rows made = make(rig_make_unpaid, true);
         rig_write(close_record, &made);
         provider_says(PN_STATE_CLOSED);
-        assert_int_equal(run((struct scheduled){ .subject = made.record.pay_no, .task = rows[i].task }).kind, TASK_OVER);
+        assert_int_equal(rig_turn((struct scheduled){ .subject = made.record.pay_no, .task = rows[i].task }).kind, TASK_OVER);
         assert_int_equal(provider.asked[PN_QUERY], rows[i].asked);
         assert_rows(&made, ORDER_UNPAID, PAYMENT_CLOSED, false);
     }
@@ -264,7 +201,7 @@ static void a_check_that_finds_late_money_records_it(void **state)
     struct rows rows = make(rig_make_unpaid, true);
     rig_write(close_both, &rows);
     provider_says(PN_STATE_PAID);
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CHECK }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CHECK }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_CLOSED, PAYMENT_PAID, false);
 }
 
@@ -273,7 +210,7 @@ static void an_order_that_waited_for_its_last_record_ends(void **state)
     (void)state;
     struct rows rows = make(rig_make_closing, true);
     rig_write(close_record, &rows);
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_CLOSED, PAYMENT_CLOSED, false);
 }
 
@@ -282,13 +219,13 @@ static void what_is_not_there_is_over(void **state)
     (void)state;
     static const enum schedule_task tasks[] = { TASK_QUERY, TASK_CHECK, TASK_CLOSE, TASK_POLICY, TASK_EXPIRE };
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
-        assert_int_equal(run((struct scheduled){ .subject = rig_id(), .task = tasks[i] }).kind, TASK_OVER);
+        assert_int_equal(rig_turn((struct scheduled){ .subject = rig_id(), .task = tasks[i] }).kind, TASK_OVER);
 }
 
 static void what_a_newer_server_wants_is_left_to_it(void **state)
 {
     (void)state;
-    struct task_end end = run((struct scheduled){ .subject = rig_id(), .task = (enum schedule_task)99, .channel = "c" });
+    struct task_end end = rig_turn((struct scheduled){ .subject = rig_id(), .task = (enum schedule_task)99, .channel = "c" });
     assert_int_equal(end.kind, TASK_AGAIN);
     assert_int_equal(end.answer, ANSWER_NOT_ASKED);
 }
@@ -303,7 +240,7 @@ static void a_row_whose_order_is_closing_closes_whatever_it_says(void **state)
         struct rows rows = make(rig_make_closing, true);
         provider_says(PN_STATE_NOT_FOUND);
         provider.says[PN_QUERY] = PN_STATE_UNPAID;
-        assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = tasks[i] }), 5 * SECOND, ANSWER_LEARNED);
+        assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = tasks[i] }), 5 * SECOND, ANSWER_LEARNED);
         assert_int_equal(provider.asked[PN_CLOSE], 1);
         assert_int_equal(provider.asked[PN_QUERY], 2);
         assert_rows(&rows, ORDER_CLOSING, PAYMENT_UNPAID, false);
@@ -320,10 +257,10 @@ static void a_provider_that_does_not_close_is_asked_less_and_less_and_then_peopl
     provider_says(PN_STATE_UNPAID);
     provider.rc[PN_CLOSE] = PN_DECLINED;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .answers = steps[i].answers }),
+        assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .answers = steps[i].answers }),
                      steps[i].wait, ANSWER_LEARNED);
     assert_rows(&rows, ORDER_CLOSING, PAYMENT_UNPAID, false);
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .answers = 46 }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .answers = 46 }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_CLOSING, PAYMENT_UNPAID, true);
 }
 
@@ -332,11 +269,11 @@ static void silence_in_a_closing_is_tried_quickly_first(void **state)
     (void)state;
     struct rows rows = make(rig_make_closing, true);
     provider_says(PN_STATE_UNKNOWN);
-    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }), 5 * SECOND, ANSWER_UNKNOWN);
-    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .unknowns = 6 }), 5 * MINUTE,
+    assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }), 5 * SECOND, ANSWER_UNKNOWN);
+    assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .unknowns = 6 }), 5 * MINUTE,
                  ANSWER_UNKNOWN);
     provider.rc[PN_QUERY] = PN_NOT_DONE;
-    assert_again(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .unknowns = 12 }), 30 * SECOND,
+    assert_again(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE, .unknowns = 12 }), 30 * SECOND,
                  ANSWER_NOT_ASKED);
 }
 
@@ -352,7 +289,7 @@ static void what_the_provider_agreed_to_close_is_closed_even_if_it_forgets_it(vo
         provider_says(PN_STATE_UNPAID);
         provider.says[PN_CLOSE] = rows[i].close;
         provider.says_once_closed = PN_STATE_NOT_FOUND;
-        run((struct scheduled){ .subject = made.record.pay_no, .task = TASK_CLOSE });
+        rig_turn((struct scheduled){ .subject = made.record.pay_no, .task = TASK_CLOSE });
         assert_rows(&made, rows[i].order, rows[i].record, false);
     }
 }
@@ -364,7 +301,7 @@ static void what_is_paid_between_query_and_close_is_applied(void **state)
     provider_says(PN_STATE_UNPAID);
     provider.rc[PN_CLOSE] = PN_DECLINED;
     provider.says_once_closed = PN_STATE_PAID;
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_PAID, PAYMENT_PAID, false);
 }
 
@@ -375,7 +312,7 @@ static void a_refund_of_what_was_never_seen_paid_does_not_keep_its_order_closing
     struct rows rows = make(rig_make_closing, true);
     provider_says(PN_STATE_REFUNDED);
     provider.hides_total = true;
-    assert_int_equal(run((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.record.pay_no, .task = TASK_CLOSE }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_CLOSED, PAYMENT_CLOSED, true);
 }
 
@@ -391,7 +328,7 @@ static void an_order_expires_only_when_its_time_is_over(void **state)
 {
     (void)state;
     struct rows rows = make(rig_make_unpaid, false);
-    struct task_end end = run((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE });
+    struct task_end end = rig_turn((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE });
     assert_int_equal(end.kind, TASK_AGAIN);
     assert_true(end.wait_ms > 0 && end.wait_ms <= 60000);
     rig_write(read_rows, &rows);
@@ -399,7 +336,7 @@ static void an_order_expires_only_when_its_time_is_over(void **state)
     size_t told = rig.committed;
     rig_write(expire_now, &rows);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(run((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
+        assert_int_equal(rig_turn((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
         rig_write(read_rows, &rows);
         assert_int_equal(rows.order.status, ORDER_CLOSED);
         assert_int_equal(rig.committed, told + 1);
@@ -412,7 +349,7 @@ static void an_expired_order_with_an_open_record_is_closing_and_the_record_due(v
     struct rows rows = make(rig_make_unpaid, true);
     rig_write(expire_now, &rows);
     int64_t before = rig_scheduled();
-    assert_int_equal(run((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
     assert_rows(&rows, ORDER_CLOSING, PAYMENT_UNPAID, false);
     assert_int_equal(rig_scheduled(), before + 2); /* the row that ran, and the record's */
 }
@@ -423,10 +360,10 @@ static void an_expiry_ends_an_order_that_was_left_closing(void **state)
     (void)state;
     struct rows rows = make(rig_make_closing, false), waits = make(rig_make_closing, true);
     size_t told = rig.committed;
-    assert_int_equal(run((struct scheduled){ .subject = waits.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
+    assert_int_equal(rig_turn((struct scheduled){ .subject = waits.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
     assert_rows(&waits, ORDER_CLOSING, PAYMENT_UNPAID, false);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(run((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
+        assert_int_equal(rig_turn((struct scheduled){ .subject = rows.order.order_id, .task = TASK_EXPIRE }).kind, TASK_OVER);
         rig_write(read_rows, &rows);
         assert_int_equal(rows.order.status, ORDER_CLOSED);
         assert_int_equal(rig.committed, told + 1);
