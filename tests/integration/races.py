@@ -17,7 +17,7 @@ import requests
 import consistency
 from books import CLOSED, CLOSING, PAID, RECORD_UNPAID, REFUND_ENDED, REFUNDED, UNPAID, minor
 from browser import PayForm
-from paynotifyd import channel_settings, wechat_settings
+from paynotifyd import SLOWNESS, channel_settings, wechat_settings
 from waiting import wait_for
 
 SEED = os.environ.get("PN_SEED") or str(random.SystemRandom().randrange(10**6))
@@ -109,8 +109,12 @@ class Arena:
                     raise
 
     def api(self, round_, method, path, body=None, allowed=(200, 201, 202)):
-        answer = self._call(lambda server: self.caller.session.request(
-            method, server.base + path, json=body, timeout=120, headers={"Authorization": f"Bearer {server.keys[round_.app]}"}))
+        """Again and again while the server says that it is too busy, as it may on a slow machine."""
+        def answer_now():
+            answer = self._call(lambda server: self.caller.session.request(
+                method, server.base + path, json=body, timeout=120, headers={"Authorization": f"Bearer {server.keys[round_.app]}"}))
+            return None if answer.status_code in (503, 504) else (answer,)
+        answer, = wait_for(answer_now, 60 * SLOWNESS, f"an answer to {method} {path}")
         if answer.status_code not in allowed:
             self.unexpected.append((round_.order_id, f"{method} {path}: {answer.status_code} {answer.text}"))
         return answer
@@ -269,7 +273,7 @@ class Arena:
             left[:] = self.open_ends()
             return not left
         try:
-            wait_for(is_settled, seconds, "everything to settle")
+            wait_for(is_settled, seconds * SLOWNESS, "everything to settle")
         except AssertionError as failure:
             raise AssertionError(f"{failure}:\n{consistency.explain(left, self.name)}") from None
 

@@ -77,7 +77,8 @@ STEPS = {"alipay": [("alipay.trade.query", False), ("alipay.trade.close", False)
 @pytest.mark.parametrize("channel", STEPS)
 def test_a_close_goes_on_whichever_call_its_server_died_in(make_server, sandbox, books, channel):
     """The provider has been asked and has not answered; with True it has done what it was asked for."""
-    server = make_server({"channel wechat": {**wechat_settings(sandbox), "timeout": "2m"}, "channel alipay": {"timeout": "2m"}}).start()
+    patient = {"timeout": "2m", "query_interval": "1h"}
+    server = make_server({"channel wechat": wechat_settings(sandbox, **patient), "channel alipay": patient}).start()
     sandbox.wechat_set(close_after_ms=0)
     for method, done in STEPS[channel]:
         order_id = server.order(f"{method}-{done}")["order_id"]
@@ -89,7 +90,8 @@ def test_a_close_goes_on_whichever_call_its_server_died_in(make_server, sandbox,
             closing = pool.submit(server.api, "POST", f"/v1/orders/{order_id}/close")
             wait_for(lambda: not sandbox.faults(), 30 * SLOWNESS, "the provider to be asked")
             if done:
-                wait_for(lambda: sandbox.trade(payment["pay_no"])["status"] in ("CLOSED", "TRADE_CLOSED"), 30, "it to be closed there")
+                wait_for(lambda: sandbox.trade(payment["pay_no"])["status"] in ("CLOSED", "TRADE_CLOSED"), 30 * SLOWNESS,
+                         "it to be closed there")
             server.kill9()
             assert closing.exception(60) is not None
         assert books.order(order_id)["status"] in (UNPAID, CLOSING)

@@ -108,7 +108,9 @@ def kind(request):
 @pytest.fixture
 def make_provider(kind, make_server, sandbox, books):
     def make(settings=None):
-        server = make_server({"channel wechat": wechat_settings(sandbox), **(settings or {})}).start()
+        # Nobody is asked but by the test: what the provider is to say next is meant for that question.
+        server = make_server({"channel wechat": wechat_settings(sandbox, query_interval="1h"),
+                              "channel alipay": {"query_interval": "1h"}, **(settings or {})}).start()
         return Provider(kind, server, sandbox, books)
     return make
 
