@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 enum {
     EVERY_MS = 15 * 1000,
@@ -17,6 +18,7 @@ struct backlog {
     struct pay *pay;
     struct arena *arena;
     int64_t next_ms; /* monotonic */
+    bool looked;     /* once, at least */
 };
 
 struct look {
@@ -73,6 +75,20 @@ static const struct schedule_depth *depth_of(const struct look *look, const char
     return NULL;
 }
 
+/* Rows of a channel that is not configured any more are claimed by nobody: said once, when the server has started. */
+static void show_orphans(const struct backlog *backlog, const struct look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        const struct schedule_depth *depth = &look->depths[i];
+        if (!depth->channel[0] || config_channel_find(backlog->pay->config, depth->channel))
+            continue;
+        show(depth->channel, depth, look->now);
+        if (!backlog->looked)
+            log_warn("open payments or refunds belong to a channel that is not configured; nobody asks about them",
+                     LOG_S("channel", depth->channel), LOG_I("pending", depth->pending));
+    }
+}
+
 void backlog_look(struct backlog *backlog)
 {
     int64_t start = mono_ms();
@@ -86,9 +102,9 @@ void backlog_look(struct backlog *backlog)
         show(config->channels[i].name, depth_of(&look, config->channels[i].name), look.now);
     if (rc == RC_OK)
         show("", depth_of(&look, ""), look.now);
-    for (size_t i = 0; rc == RC_OK && i < look.count; i++)
-        if (look.depths[i].channel[0] && !config_channel_find(config, look.depths[i].channel)) /* not configured any more */
-            show(look.depths[i].channel, &look.depths[i], look.now);
+    if (rc == RC_OK)
+        show_orphans(backlog, &look);
+    backlog->looked = backlog->looked || rc == RC_OK;
     arena_reset(backlog->arena);
     int64_t end = mono_ms(), rest = (end - start) * SHARE;
     backlog->next_ms = end + (rest > EVERY_MS ? rest : EVERY_MS);

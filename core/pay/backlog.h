@@ -13,7 +13,7 @@ const char *backlog_label(const char *channel);
 struct backlog;
 struct backlog *backlog_new(struct pay *pay); /* NULL: out of memory */
 void backlog_free(struct backlog *backlog);
-/* Does nothing when it has looked lately. */
+/* Does nothing when it has looked lately. The first look warns of channels whose work nobody does. */
 void backlog_look(struct backlog *backlog);
 
 #endif

@@ -418,6 +418,29 @@ def test_the_metrics_tell_what_is_scheduled_and_how_late(make_server, sandbox, b
     assert (shown("pending", "(expiry)"), shown("due", "(expiry)"), shown("late_seconds", "(expiry)")) == (1, 0, 0)
 
 
+def test_a_start_tells_of_open_payments_whose_channel_is_gone(wechat_server, books):
+    server = wechat_server
+    orphaned = 'open payments or refunds belong to a channel that is not configured; nobody asks about them"'
+    pay_nos = []
+    for number in ("n1", "n2"):
+        order_id = server.order(number)["order_id"]
+        pay_nos.append(server.payment(order_id, channel="wechat", product="native")["pay_no"])
+    assert orphaned not in server.text_of_log()
+    server.sigterm()
+    channel = server.sections.pop("channel wechat")
+    server.start()
+    wait_for(lambda: orphaned in server.text_of_log(), 30 * SLOWNESS, "a warning")
+    assert f"{orphaned} channel=wechat pending=2" in server.text_of_log()
+    assert server.metrics()['paynotify_schedule_pending{channel="wechat"}'] == 2
+    server.sigterm()
+    server.sections["channel wechat"] = channel
+    answers = books.scheduled(pay_nos[0])["answers"]
+    server.start()
+    books.make_one_due(pay_nos[0])
+    wait_for(lambda: books.scheduled(pay_nos[0])["answers"] > answers, 30 * SLOWNESS, "the schedule to go on with it")
+    assert server.text_of_log().count(orphaned) == 1
+
+
 # ---------------------------------------------------------------------------------------------------- several servers, crashes
 
 @pytest.mark.store("pg")
