@@ -115,14 +115,20 @@ void payer_see_other(struct http_request *request, const char *url)
 static void show_refused(struct http_request *request, const struct pay_page *shown)
 {
     bool expired = shown->order.status == ORDER_UNPAID && shown->record.status == PAYMENT_UNPAID;
-    page_say(request, 410, expired ? "订单已过期" : "订单已关闭", expired ? "This order has expired" : "This order is closed",
+    if (shown->order.status == ORDER_UNPAID && !expired) /* its order may still be paid in another way */
+        page_say(request, 410, "这笔支付已关闭", "This payment is closed", "请回到商家页面重新获取支付链接。",
+                 "Please go back to the shop and ask for a new payment link.");
+    else
+        page_say(request, 410, expired ? "订单已过期" : "订单已关闭", expired ? "This order has expired" : "This order is closed",
                  "此订单不能再支付，请回到商家页面重新下单。", "It can no longer be paid. Please order again at the shop.");
 }
 
+/* Says nothing about money: whoever comes here may have paid, and we have not heard of it yet. */
 void payer_try_again(struct http_request *request)
 {
-    page_say(request, 503, "请稍后再试", "Please try again", "支付服务暂时没有响应，请稍等片刻后刷新此页面。您没有被扣款。",
-                 "The payment service did not answer. Wait a moment and reload this page. Nothing was charged.");
+    page_say(request, 503, "请稍后再试", "Please try again",
+             "支付服务暂时没有响应，请稍等片刻后刷新此页面。如果已经付款，请不要重复支付。",
+             "The payment service did not answer. Wait a moment and reload this page. If you have paid already, do not pay again.");
 }
 
 static void show(struct http_request *request, const struct pay_page *shown)
@@ -133,6 +139,10 @@ static void show(struct http_request *request, const struct pay_page *shown)
     case PAGE_CODE: show_code(request, shown); return;
     case PAGE_PAID: reply_paid(request, &shown->order); return;
     case PAGE_REFUSED: show_refused(request, shown); return;
+    case PAGE_ELSEWHERE:
+        page_say(request, 410, "请在商家的应用中支付", "Please pay in the shop's app", "这笔支付不能在浏览器中打开。",
+                 "This payment does not open in a browser.");
+        return;
     case PAGE_CHOOSE_AGAIN: payer_see_other(request, shown->cashier_url); return;
     case PAGE_TRY_AGAIN: payer_try_again(request); return;
     }

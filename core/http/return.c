@@ -43,6 +43,7 @@ static void show(struct http_request *request, const struct pay_return *shown)
         [RETURN_WAITING] = { "支付结果确认中", "Your payment is being confirmed" },
         [RETURN_PAID] = { "支付成功", "Payment received" },
         [RETURN_LATE] = { "已收到您的付款", "Your payment has arrived" },
+        [RETURN_ENDED] = { "这笔支付已关闭", "This payment is closed" },
         [RETURN_CLOSED] = { "订单已关闭", "This order is closed" },
     };
     struct page page;
@@ -52,6 +53,9 @@ static void show(struct http_request *request, const struct pay_return *shown)
         add_waiting(&page, shown);
     else if (shown->state == RETURN_LATE)
         page_text(&page, "订单此前已关闭，商家会处理这笔付款。", "The order was closed before. The shop will take care of your payment.");
+    else if (shown->state == RETURN_ENDED)
+        page_text(&page, "如需继续支付，请回到商家页面。如果您刚刚付过款，商家会收到通知。",
+                  "To pay, please go back to the shop. If you have just paid, the shop will be told.");
     else if (shown->state == RETURN_CLOSED)
         page_text(&page, "它不能再支付。如果您刚刚付过款，商家会收到通知。",
                   "It can no longer be paid. If you have just paid, the shop will be told.");

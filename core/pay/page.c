@@ -81,14 +81,14 @@ static void show(struct opening *opening)
         page->kind = PAGE_FORM;
         break;
     case PN_PREPAY_REDIRECT:
-        page->kind = is_web_address(page->url) ? PAGE_REDIRECT : PAGE_REFUSED;
+        page->kind = is_web_address(page->url) ? PAGE_REDIRECT : PAGE_ELSEWHERE;
         break;
     case PN_PREPAY_CODE_URL:
         page->kind = PAGE_CODE;
         break;
     case PN_PREPAY_APP_PARAMS: /* for the caller's app, not for a browser */
     case PN_PREPAY_NONE:
-        page->kind = PAGE_REFUSED;
+        page->kind = PAGE_ELSEWHERE;
     }
     opening_end(opening, RC_OK, NULL);
 }

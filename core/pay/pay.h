@@ -157,7 +157,16 @@ enum rc pay_refund_list(struct pay *pay, const struct caller *caller, struct ref
 struct pay_page {
     struct pay_record record;
     struct order order;
-    enum { PAGE_FORM, PAGE_REDIRECT, PAGE_CODE, PAGE_PAID, PAGE_REFUSED, PAGE_TRY_AGAIN, PAGE_CHOOSE_AGAIN } kind;
+    enum {
+        PAGE_FORM,
+        PAGE_REDIRECT,
+        PAGE_CODE,
+        PAGE_PAID,
+        PAGE_REFUSED,   /* too late: the attempt or the order has ended */
+        PAGE_ELSEWHERE, /* it may be paid, but not in a browser */
+        PAGE_TRY_AGAIN,
+        PAGE_CHOOSE_AGAIN
+    } kind;
     const char *url; /* form action, redirect target, or the code to draw */
     const struct param *fields;
     size_t field_count;
@@ -188,7 +197,13 @@ void pay_hint(struct pay *pay, const char *channel, const char *pay_no, const ch
 
 /* ---- the page that a provider sends the payer's browser back to */
 
-enum return_state { RETURN_WAITING, RETURN_PAID, RETURN_LATE, RETURN_CLOSED };
+enum return_state {
+    RETURN_WAITING,
+    RETURN_PAID,
+    RETURN_LATE,
+    RETURN_ENDED, /* the attempt is closed, its order may still be paid */
+    RETURN_CLOSED
+};
 struct pay_return {
     struct pay_record record;
     struct order order;

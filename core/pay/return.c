@@ -59,7 +59,10 @@ static enum return_state state_of(const struct pay_return *shown)
         return RETURN_PAID;
     if (received)
         return RETURN_LATE;
-    return record_may_be_paid(&shown->order, &shown->record, wall_ms()) ? RETURN_WAITING : RETURN_CLOSED;
+    int64_t now = wall_ms();
+    if (record_may_be_paid(&shown->order, &shown->record, now))
+        return RETURN_WAITING;
+    return shown->order.status == ORDER_UNPAID && now < shown->order.expires_at ? RETURN_ENDED : RETURN_CLOSED;
 }
 
 enum rc pay_return_open(struct pay *pay, const char *link, struct arena *arena, struct pay_return *ret, struct error *err)

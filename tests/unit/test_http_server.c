@@ -258,14 +258,19 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
     static const struct param fields[] = { { "biz_content", "{\"a\":\"<&'\"}" } };
     static char seen[64];
     snprintf(seen, sizeof seen, "%s", client_ip);
-    const struct pay_page page = { .record = { .pay_no = pay_no },
-                                   .order = { .name = "<script>alert(1)</script>", .amount_minor = 8880, .currency = "CNY" },
-                                   .kind = PAGE_FORM,
-                                   .url = "https://gateway.pay.example.com/do?x=\"y\"",
-                                   .fields = fields,
-                                   .field_count = 1 };
+    struct pay_page page = { .record = { .pay_no = pay_no },
+                             .order = { .name = "<script>alert(1)</script>", .amount_minor = 8880, .currency = "CNY" },
+                             .kind = PAGE_FORM,
+                             .url = "https://gateway.pay.example.com/do?x=\"y\"",
+                             .fields = fields,
+                             .field_count = 1 };
     const struct error err = { .rc = RC_NOT_FOUND };
-    done(arg, pay_no == 7 ? RC_OK : RC_NOT_FOUND, &page, &err);
+    if (pay_no > 70) {
+        page.kind = pay_no == 71 ? PAGE_ELSEWHERE : pay_no == 75 ? PAGE_TRY_AGAIN : PAGE_REFUSED;
+        page.order.status = pay_no == 74 ? ORDER_CLOSED : ORDER_UNPAID;
+        page.record.status = pay_no > 72 ? PAYMENT_CLOSED : PAYMENT_UNPAID;
+    }
+    done(arg, pay_no == 7 || pay_no > 70 ? RC_OK : RC_NOT_FOUND, &page, &err);
 }
 
 enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, struct arena *arena,
@@ -295,6 +300,7 @@ enum rc pay_return_open(struct pay *pay, const char *link, struct arena *arena, 
     *ret = (struct pay_return){ .order = { .name = "<script>alert(1)</script>", .amount_minor = 8880, .currency = "CNY" },
                                 .state = strcmp(link, "7-paid") == 0     ? RETURN_PAID
                                          : strcmp(link, "7-late") == 0   ? RETURN_LATE
+                                         : strcmp(link, "7-ended") == 0  ? RETURN_ENDED
                                          : strcmp(link, "7-closed") == 0 ? RETURN_CLOSED
                                                                          : RETURN_WAITING,
                                 .shop_url = strcmp(link, "7-noshop") == 0 ? NULL : "https://shop.example/?a=1&b=\"<2>\"",
@@ -810,6 +816,27 @@ static void pay_page_is_escaped_and_locked_down(void **state)
     expect(f->public_port, "GET /pay/7 HTTP/1.1\r\nHost: x\r\n\r\n", 404, "链接无效");
 }
 
+#define PAY(number_) "GET /pay/" number_ "?k=sig HTTP/1.1\r\nHost: x\r\nAccept-Language: en\r\n\r\n"
+
+static void a_link_that_leads_to_no_payment_says_why(void **state)
+{
+    struct fixture *f = *state;
+    expect(f->public_port, PAY("71"), 410, "Please pay in the shop&#39;s app");
+    expect(f->public_port, PAY("72"), 410, "This order has expired");
+    expect(f->public_port, PAY("73"), 410, "This payment is closed");
+    expect(f->public_port, PAY("74"), 410, "This order is closed");
+}
+
+static void a_page_without_an_answer_claims_nothing_about_money(void **state)
+{
+    struct fixture *f = *state;
+    struct raw_answer answer = ask(f->public_port, PAY("75"));
+    assert_int_equal(answer.status, 503);
+    assert_null(strstr(answer.body, "charged"));
+    assert_non_null(strstr(answer.body, "do not pay again"));
+    raw_free(&answer);
+}
+
 static void a_hint_is_answered_as_the_provider_was_found(void **state)
 {
     struct fixture *f = *state;
@@ -857,6 +884,7 @@ static void a_return_by_our_own_link_shows_the_payment(void **state)
     static const char *const pages[][2] = {
         { RETURN("fake/7-paid"), "Payment received" },
         { RETURN("fake/7-late"), "The shop will take care" },
+        { RETURN("fake/7-ended"), "This payment is closed" },
         { RETURN("fake/7-closed"), "can no longer be paid" },
     };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
@@ -941,6 +969,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(pay_page_is_escaped_and_locked_down, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_hint_is_answered_as_the_provider_was_found, set_up_impatient, tear_down),
         cmocka_unit_test_setup_teardown(a_return_without_a_link_of_ours_shows_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_that_leads_to_no_payment_says_why, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_without_an_answer_claims_nothing_about_money, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_return_by_our_own_link_shows_the_payment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_provider_that_is_down_makes_nobody_unready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(health_answers_on_both_sides, set_up, tear_down),
