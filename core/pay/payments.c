@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pay/internal.h"
+#include "plugin/registry.h"
 
 enum { REVIVE_MS = 1000 };
 
@@ -20,6 +21,14 @@ const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena)
 {
     const char *signature = link_sign(pay->links, "pay", pay_no, arena);
     return signature ? arena_printf(arena, "%s/pay/%" PRId64 "?k=%s", pay->config->server.public_url, pay_no, signature) : NULL;
+}
+
+/* What is made for the shop's app opens in no browser. */
+static bool has_page(struct pay *pay, const struct pay_record *record)
+{
+    const struct config_channel *channel = config_channel_find(pay->config, record->channel);
+    const struct pn_product *product = channel ? channel_product(channel->channel, record->product) : NULL;
+    return !product || product->prepay_kind != PN_PREPAY_APP_PARAMS;
 }
 
 enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct arena *arena, struct error *err)
@@ -36,7 +45,7 @@ enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct
             view->app_param_count = prepay.field_count;
         }
     }
-    if (record_may_be_paid(&view->order, &view->record, wall_ms()))
+    if (record_may_be_paid(&view->order, &view->record, wall_ms()) && has_page(pay, &view->record))
         view->pay_url = pay_link(pay, view->record.pay_no, arena);
     return RC_OK;
 }

@@ -141,6 +141,8 @@ def test_a_payment_with_a_coupon_is_whole(wechat_server, sandbox, books, message
 @pytest.mark.parametrize("product, more", [("jsapi", {"openid": "o-payer-1"}), ("app", {})])
 def test_the_payer_s_app_takes_the_parameters(wechat_server, sandbox, books, messages, product, more):
     order_id, payment = new_payment(wechat_server, product=product, **more)
+    for shown in (payment, wechat_server.ok("GET", f"/v1/payments/{payment['pay_no']}")):
+        assert shown["app_params"] and not {"pay_url", "code_url", "qrcode"} & set(shown)  # nothing for a browser
     assert sandbox.wechat_open_app(payment["app_params"]) == payment["pay_no"]
     sandbox.pay(payment["pay_no"])
     assert_paid_and_told(wechat_server, books, messages, order_id, payment["pay_no"], "w-1")
