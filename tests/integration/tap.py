@@ -12,8 +12,8 @@ import time
 try:
     import pytest
 except ImportError:
-    print("1..0 # SKIP python3-pytest is missing. On Debian: apt-get install python3-pytest")
-    sys.exit(0)
+    print("Bail out! python3-pytest is missing. On Debian: apt-get install python3-pytest")
+    sys.exit(1)
 
 
 class Tap:
