@@ -33,19 +33,21 @@ static bool has_page(struct pay *pay, const struct pay_record *record)
 
 enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct arena *arena, struct error *err)
 {
+    if (!record_may_be_paid(&view->order, &view->record, wall_ms()))
+        return RC_OK; /* who pays now pays late */
     if (view->record.prepay) {
         struct prepay prepay;
         enum rc rc = prepay_read(view->record.prepay, arena, &prepay, err);
         if (rc)
             return rc;
-        if (prepay.kind == PN_PREPAY_CODE_URL)
+        if (prepay.kind == PN_PREPAY_CODE_URL && prepay_is_fresh(&prepay, wall_ms()))
             view->code_url = prepay.url;
         if (prepay.kind == PN_PREPAY_APP_PARAMS) {
             view->app_params = prepay.fields;
             view->app_param_count = prepay.field_count;
         }
     }
-    if (record_may_be_paid(&view->order, &view->record, wall_ms()) && has_page(pay, &view->record))
+    if (has_page(pay, &view->record))
         view->pay_url = pay_link(pay, view->record.pay_no, arena);
     return RC_OK;
 }

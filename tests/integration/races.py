@@ -148,6 +148,8 @@ class Arena:
             return 200  # WeChat knows it from the beginning
         if attempt.get("code_url"):
             return self.caller.session.get(attempt["code_url"], timeout=120).status_code
+        if "pay_url" not in attempt:
+            return 410  # its order had ended before the answer was made
         path = attempt["pay_url"].partition("/pay/")[2]
         page = self._call(lambda server: self.caller.session.get(f"{server.public}/pay/{path}", timeout=120))
         if page.status_code != 200:

@@ -348,6 +348,19 @@ def test_a_code_that_has_grown_old_is_made_anew(server, order, cashier, books):
     assert cashier.at(pay_no).state == "open"
 
 
+def test_callers_get_no_code_that_is_too_old_or_cannot_be_paid(server, order, books):
+    made = server.payment(order["order_id"], product="precreate", idempotency_key="k1")
+    path = f"/v1/payments/{made['pay_no']}"
+    assert server.ok("GET", path)["code_url"] == made["code_url"]
+    make_old(books, made["pay_no"])
+    old = server.ok("GET", path)
+    assert "code_url" not in old and old["pay_url"] == made["pay_url"]
+    again = server.payment(order["order_id"], product="precreate", idempotency_key="k1")
+    assert again["pay_no"] == made["pay_no"] and again["code_url"] and server.ok("GET", path)["code_url"]
+    server.ok("POST", f"/v1/orders/{order['order_id']}/close")
+    assert not {"code_url", "pay_url", "qrcode"} & set(server.ok("GET", path))
+
+
 def test_a_redirect_that_cannot_be_made_anew_leads_back_to_the_cashier(proxied, sandbox, books):
     cashier = Cashier(proxied.order("n1")["cashier_url"], **{"X-Forwarded-For": "203.0.113.7"})
     page, pay_no = cashier.choose("wechat", "mweb")
