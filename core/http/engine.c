@@ -44,6 +44,17 @@ static enum MHD_Result take_body(struct http_request *request, const char *bytes
 
 /* ---- running it */
 
+/* Nobody will work on it: a payer's browser or a provider hears it in its own way. */
+static void turn_away(struct http_request *request, enum problem_type type)
+{
+    if (!request_claim(request))
+        return;
+    if (request->route->give_up)
+        request->route->give_up(request, request->arena);
+    else
+        http_answer_problem(request, &(struct problem){ .type = type });
+}
+
 bool request_suspend(struct http_request *request, enum deadline_class deadline)
 {
     struct http_server *server = request->server;
@@ -52,12 +63,7 @@ bool request_suspend(struct http_request *request, enum deadline_class deadline)
     MHD_suspend_connection(request->connection);
     if (deadlines_add(server->deadlines, request, deadline))
         return true;
-    if (request_claim(request)) {
-        if (request->route->give_up)
-            request->route->give_up(request, END_SHUTDOWN, request->arena);
-        else
-            http_answer_problem(request, &(struct problem){ .type = PROBLEM_STOPPING });
-    }
+    turn_away(request, PROBLEM_STOPPING);
     return false;
 }
 
@@ -86,7 +92,7 @@ static void run(struct http_request *request)
     enum rc rc = pool_post(request->server->options.workers, run_on_worker, request);
     if (rc == RC_OK)
         return;
-    http_problem(request, &(struct problem){ .type = rc == RC_FULL ? PROBLEM_OVERLOADED : PROBLEM_STOPPING });
+    turn_away(request, rc == RC_FULL ? PROBLEM_OVERLOADED : PROBLEM_STOPPING);
     request_unref(request);
 }
 

@@ -26,11 +26,11 @@ void refunds_retry(struct http_request *request);
 
 /* notify.c: HTTP threads; the answer comes from the committer's */
 void notify_take(struct http_request *request);
-void notify_give_up(struct http_request *request, enum request_end why, struct arena *scratch);
+void notify_give_up(struct http_request *request, struct arena *scratch);
 
 /* payer.c: workers */
 void payer_page(struct http_request *request);
-void payer_page_give_up(struct http_request *request, enum request_end why, struct arena *scratch);
+void payer_page_give_up(struct http_request *request, struct arena *scratch);
 void payer_status(struct http_request *request);
 
 /* return.c: a worker for the linked one, HTTP threads for the bare one */

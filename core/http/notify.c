@@ -53,9 +53,8 @@ static void refuse(struct http_request *request)
         answer(request, false, request->arena);
 }
 
-void notify_give_up(struct http_request *request, enum request_end why, struct arena *scratch)
+void notify_give_up(struct http_request *request, struct arena *scratch)
 {
-    (void) why;
     answer(request, false, scratch);
 }
 

@@ -214,9 +214,8 @@ void payer_wrong_method(struct http_request *request, const char *allow)
     page_reply_with(request, 405, &page, NULL, &header);
 }
 
-void payer_page_give_up(struct http_request *request, enum request_end why, struct arena *scratch)
+void payer_page_give_up(struct http_request *request, struct arena *scratch)
 {
-    (void) why;
     (void) scratch;
     struct page page;
     page_begin(&page, request->language, "请稍后再试", "Please try again");

@@ -26,9 +26,6 @@ struct request_pool;
 enum request_state { REQUEST_OPEN, REQUEST_CLAIMED, REQUEST_ANSWERED };
 enum request_phase { PHASE_HEAD, PHASE_BODY, PHASE_RUN };
 
-/* Why a request ends without its handler's answer. */
-enum request_end { END_DEADLINE, END_SHUTDOWN };
-
 struct http_request {
     /* Known before the handler runs, read-only from then on; any thread. All texts are copies of our own. */
     struct http_server *server;

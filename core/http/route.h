@@ -24,8 +24,9 @@ struct http_route {
     enum route_run run;
     bool wants_client; /* fill in client_ip and language */
     void (*handle)(struct http_request *request);
-    /* Answers a request that was claimed by the deadline or the shutdown. `scratch` is the caller's. NULL: a problem. */
-    void (*give_up)(struct http_request *request, enum request_end why, struct arena *scratch);
+    /* Answers a request that was claimed because its time is up or nobody will work on it. `scratch` is the caller's. NULL: a
+     * problem. */
+    void (*give_up)(struct http_request *request, struct arena *scratch);
 };
 
 /* The whole table (routes.c). */

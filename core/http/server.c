@@ -99,7 +99,7 @@ static void give_up(void *arg, struct http_request *request, bool closing)
         return;
     }
     struct arena *scratch = arena_new(0);
-    route->give_up(request, closing ? END_SHUTDOWN : END_DEADLINE, scratch);
+    route->give_up(request, scratch);
     arena_free(scratch);
 }
 

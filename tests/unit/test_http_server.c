@@ -837,6 +837,20 @@ static void a_page_without_an_answer_claims_nothing_about_money(void **state)
     raw_free(&answer);
 }
 
+static void a_payer_who_is_turned_away_sees_a_page(void **state)
+{
+    struct fixture *f = *state;
+    pool_stop(f->workers);
+    for (int i = 0; i < 2; i++) {
+        struct raw_answer answer = ask(f->public_port, i ? "GET /cashier/7?k=sig HTTP/1.1\r\nHost: x\r\n\r\n" : PAY("7"));
+        char type[64];
+        assert_int_equal(answer.status, 503);
+        assert_string_equal(raw_header(&answer, "content-type", type, sizeof type), "text/html; charset=utf-8");
+        raw_free(&answer);
+    }
+    expect(f->api_port, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", 503, "urn:paynotify:problem:stopping");
+}
+
 static void a_hint_is_answered_as_the_provider_was_found(void **state)
 {
     struct fixture *f = *state;
@@ -971,6 +985,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_return_without_a_link_of_ours_shows_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_link_that_leads_to_no_payment_says_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_page_without_an_answer_claims_nothing_about_money, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_payer_who_is_turned_away_sees_a_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_return_by_our_own_link_shows_the_payment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_provider_that_is_down_makes_nobody_unready, set_up, tear_down),
         cmocka_unit_test_setup_teardown(health_answers_on_both_sides, set_up, tear_down),
