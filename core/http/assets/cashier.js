@@ -33,6 +33,12 @@
     });
   }
 
+  // Somebody looks, or something must have changed: however long the page has been asking.
+  function askAgain() {
+    asked = 0;
+    ask();
+  }
+
   function two(number) {
     return (number < 10 ? '0' : '') + number;
   }
@@ -43,13 +49,13 @@
     clock.textContent = (hours ? hours + ':' : '') + two(minutes) + ':' + two(left % 60);
     if (left === 0 && !over) {
       over = true;
-      ask();
+      askAgain();
     }
   }
 
   if (page.dataset.status) {
     setInterval(ask, EVERY_MS);
-    document.addEventListener('visibilitychange', ask);
+    document.addEventListener('visibilitychange', askAgain);
   }
   if (clock) {
     tick();
@@ -66,7 +72,7 @@
   window.addEventListener('pageshow', function (event) {
     if (event.persisted) {
       document.querySelectorAll('button').forEach(function (button) { button.disabled = false; });
-      ask();
+      askAgain();
     }
   });
 }());
