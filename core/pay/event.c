@@ -53,8 +53,11 @@ static void add_raw(struct buf *buf, const char *key, const char *json)
     buf_adds(buf, json);
 }
 
-const char *event_data(int64_t event_id, const char *type, int64_t time_ms, const struct order *order,
-                       const struct pay_record *record, const struct refund *refund, const char *provider, struct arena *arena)
+/* The canonical JSON of an event about `order` and, when not NULL, `record` and `refund`, as they are after it happened. `provider`
+ * is the JSON of the provider's fields or NULL. Text from the arena; NULL without memory. */
+static const char *event_data(int64_t event_id, const char *type, int64_t time_ms, const struct order *order,
+                              const struct pay_record *record, const struct refund *refund, const char *provider,
+                              struct arena *arena)
 {
     struct buf buf = { 0 };
     char id[ID_TEXT_MAX];

@@ -37,11 +37,6 @@ void committer_free(struct committer *committer);
 
 /* ---- event.c */
 
-/* The canonical JSON of an event about `order` and, when not NULL, `record` and `refund`, as they are after it happened. `provider`
- * is the JSON of the provider's fields or NULL. Text from the arena; NULL without memory. */
-const char *event_data(int64_t event_id, const char *type, int64_t time_ms, const struct order *order,
-                       const struct pay_record *record, const struct refund *refund, const char *provider, struct arena *arena);
-
 /* Fills an event about order and record, links it behind order->last_event, which it becomes. */
 enum rc event_make(const char *type, struct order *order, const struct pay_record *record, const struct refund *refund,
                    const char *provider, struct arena *arena, struct event *ret_event, struct error *err);

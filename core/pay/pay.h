@@ -180,8 +180,6 @@ void pay_page_open(struct pay *pay, int64_t pay_no, const char *signature, const
 /* Blocking; never calls a provider. */
 enum rc pay_page_status(struct pay *pay, int64_t pay_no, const char *signature, struct arena *arena, struct pay_record *ret_record,
                         struct order *ret_order, struct error *err);
-/* "https://…/pay/123?k=…" in the arena. */
-const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena);
 
 /* ---- hints */
 

@@ -17,7 +17,7 @@ bool record_may_be_paid(const struct order *order, const struct pay_record *reco
     return record->status == PAYMENT_UNPAID && order->status == ORDER_UNPAID && now_ms < order->expires_at;
 }
 
-const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena)
+static const char *pay_link(struct pay *pay, int64_t pay_no, struct arena *arena)
 {
     const char *signature = link_sign(pay->links, "pay", pay_no, arena);
     return signature ? arena_printf(arena, "%s/pay/%" PRId64 "?k=%s", pay->config->server.public_url, pay_no, signature) : NULL;
