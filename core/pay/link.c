@@ -40,15 +40,23 @@ static enum rc make_key_file(const char *path, struct error *err)
     hex_encode(key, sizeof key, line);
     line[2 * KEY_BYTES] = '\n';
 
-    /* O_EXCL: of two servers that start at once on a shared file, one makes it and both read it. */
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? RC_OK : error_set(err, RC_CONFIG, "link_key_file %s: %s", path, strerror(errno));
-    bool ok = write(fd, line, 2 * KEY_BYTES + 1) == 2 * KEY_BYTES + 1 && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
+    /* Made aside and linked: of two servers that start at once on a shared file one makes it, and nobody reads half of it. */
+    char *made = NULL;
+    if (asprintf(&made, "%s.XXXXXX", path) < 0)
+        return error_set(err, RC_NOMEM, "out of memory");
+    int fd = mkostemp(made, O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, line, 2 * KEY_BYTES + 1) == 2 * KEY_BYTES + 1 && fsync(fd) == 0;
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    if (ok && link(made, path) != 0 && errno != EEXIST)
+        ok = false;
+    int failure = errno;
+    if (fd >= 0)
+        unlink(made);
+    free(made);
     OPENSSL_cleanse(key, sizeof key);
     OPENSSL_cleanse(line, sizeof line);
-    return ok ? RC_OK : error_set(err, RC_CONFIG, "link_key_file %s: cannot be written", path);
+    return ok ? RC_OK : error_set(err, RC_CONFIG, "link_key_file %s: cannot be made: %s", path, strerror(failure));
 }
 
 static enum rc add_key(struct links *links, const char *line, const char *path, int number, struct error *err)

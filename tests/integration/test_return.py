@@ -5,11 +5,19 @@ import html
 import re
 import urllib.parse
 
+import pytest
+
 from books import RECORD_PAID, RECORD_UNPAID
 from waiting import wait_for
 
 SHOP = "https://shop.example/thanks?order=1&x=2"
 ENGLISH = {"Accept-Language": "en"}
+
+
+@pytest.fixture
+def server(make_server):
+    """Only returning payers make it ask."""
+    return make_server({"channel alipay": {"query_interval": "1h"}}).start()
 
 
 def payment_at_the_provider(server, pay_page, submit, number, **more):
