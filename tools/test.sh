@@ -14,7 +14,7 @@ packages=(gcc g++ make autoconf automake libtool pkg-config
     libmicrohttpd-dev libgnutls28-dev libssl-dev libjansson-dev libpq-dev libsqlite3-dev libcurl4-openssl-dev librabbitmq-dev
     libinih-dev libqrencode-dev libpng-dev libxml2-dev libcmocka-dev
     rabbitmq-server postgresql python3-pytest python3-pika python3-psycopg2 python3-requests python3-yaml zbar-tools
-    python3-cryptography qrencode curl chromium chromium-driver python3-selenium)
+    python3-cryptography openssl qrencode curl chromium chromium-driver python3-selenium)
 
 say() { printf '\n== %s\n' "$*"; }
 

@@ -240,7 +240,7 @@ static enum cashier_state state_of(const struct load *load, const struct pay_rec
         return CASHIER_LEFT;
     if (!shown->merchant)
         return CASHIER_UNANSWERED;
-    return code_is_stale(shown, load->arena) ? CASHIER_STALE : CASHIER_OPEN;
+    return prepay_is_stale(shown, load->arena) ? CASHIER_STALE : CASHIER_OPEN;
 }
 
 /* The other open attempts, named by how they are paid. */

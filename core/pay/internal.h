@@ -151,7 +151,7 @@ struct prepay {
 };
 /* Whether it may still be shown; otherwise PREPAY is called again, with the same parameters. */
 bool prepay_is_fresh(const struct prepay *prepay, int64_t now_ms);
-bool code_is_stale(const struct pay_record *record, struct arena *arena); /* false for everything but a code */
+bool prepay_is_stale(const struct pay_record *record, struct arena *arena); /* a code or an app's parameters that the provider may have forgotten */
 const char *prepay_write(const struct pn_result *result, int64_t made_at, struct arena *arena);
 enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, struct error *err);
 enum rc prepay_from_result(const struct pn_result *result, struct arena *arena, struct prepay *ret, struct error *err);

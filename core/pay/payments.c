@@ -42,7 +42,7 @@ enum rc payment_view_complete(struct pay *pay, struct payment_view *view, struct
             return rc;
         if (prepay.kind == PN_PREPAY_CODE_URL && prepay_is_fresh(&prepay, wall_ms()))
             view->code_url = prepay.url;
-        if (prepay.kind == PN_PREPAY_APP_PARAMS) {
+        if (prepay.kind == PN_PREPAY_APP_PARAMS && prepay_is_fresh(&prepay, wall_ms())) {
             view->app_params = prepay.fields;
             view->app_param_count = prepay.field_count;
         }

@@ -147,7 +147,7 @@ static enum rc intend_tx(struct tx *tx, void *arg, struct error *err)
     if (creation->key)
         rc = record_find_key(tx, request->order_id, creation->key, creation->arena, &view->record, err);
     creation->resumed = rc == RC_OK;
-    creation->resolved = rc == RC_OK && view->record.merchant && !code_is_stale(&view->record, creation->arena);
+    creation->resolved = rc == RC_OK && view->record.merchant && !prepay_is_stale(&view->record, creation->arena);
     if (rc == RC_OK && (strcmp(view->record.channel, request->channel) != 0 ||
                         strcmp(view->record.product, creation->product->name) != 0))
         return error_field(err, RC_CONFLICT, "idempotency_key", "was used for another channel or product");
@@ -203,7 +203,7 @@ static enum rc prepared_tx(struct tx *tx, void *arg, struct error *err)
         rc = record_get(tx, record->pay_no, creation->arena, record, err);
     if (rc)
         return rc;
-    bool answered = record->merchant && record->status == PAYMENT_UNPAID && !code_is_stale(record, creation->arena);
+    bool answered = record->merchant && record->status == PAYMENT_UNPAID && !prepay_is_stale(record, creation->arena);
     creation->refused = creation->declined && !answered;
     rc = creation->refused ? refuse(creation, tx, &order, err) : keep(creation, tx, &order, err);
     if (rc == RC_OK)

@@ -1,6 +1,6 @@
 /*
  * How a PREPAY result is kept in pay_records.prepay, and payer parameters in pay_records.params: a small JSON object
- * {"kind": 3, "url": "…", "fields": [["name", "value"], …]}; redirects and codes say when they were made. Workers
+ * {"kind": 3, "url": "…", "fields": [["name", "value"], …]}; all but forms say when they were made. Workers
  * only.
  */
 #include <inttypes.h>
@@ -22,6 +22,7 @@ bool prepay_is_fresh(const struct prepay *prepay, int64_t now_ms)
     case PN_PREPAY_REDIRECT:
         return age_ms < REDIRECT_LIFE_MS;
     case PN_PREPAY_CODE_URL:
+    case PN_PREPAY_APP_PARAMS:
         return prepay->made_at == 0 || age_ms < CODE_LIFE_MS;
     default:
         return true;
@@ -54,7 +55,7 @@ const char *prepay_write(const struct pn_result *result, int64_t made_at, struct
 {
     struct buf buf = { 0 };
     buf_addf(&buf, "{\"kind\":%u", result->prepay_kind);
-    if (made_at > 0 && (result->prepay_kind == PN_PREPAY_REDIRECT || result->prepay_kind == PN_PREPAY_CODE_URL))
+    if (made_at > 0 && result->prepay_kind != PN_PREPAY_FORM)
         buf_addf(&buf, ",\"made_at\":%" PRId64, made_at);
     if (result->url.len) {
         buf_adds(&buf, ",\"url\":");
@@ -115,9 +116,9 @@ enum rc prepay_read(const char *json, struct arena *arena, struct prepay *ret, s
     return rc;
 }
 
-bool code_is_stale(const struct pay_record *record, struct arena *arena)
+bool prepay_is_stale(const struct pay_record *record, struct arena *arena)
 {
     struct prepay prepay;
     return record->prepay && prepay_read(record->prepay, arena, &prepay, NULL) == RC_OK &&
-           prepay.kind == PN_PREPAY_CODE_URL && !prepay_is_fresh(&prepay, wall_ms());
+           (prepay.kind == PN_PREPAY_CODE_URL || prepay.kind == PN_PREPAY_APP_PARAMS) && !prepay_is_fresh(&prepay, wall_ms());
 }

@@ -109,7 +109,7 @@ static void only_keys_of_the_cashier_s_shape_are_the_cashier_s(void **state)
         assert_int_equal(cashier_made(&(struct pay_record){ .idempotency_key = cases[i].key }), cases[i].is_ours);
 }
 
-static void codes_and_redirects_grow_old_and_nothing_else_does(void **state)
+static void what_a_provider_made_grows_old_and_a_form_does_not(void **state)
 {
     (void) state;
     enum { MINUTE = 60 * 1000, NOW = 1000 * MINUTE };
@@ -125,7 +125,8 @@ static void codes_and_redirects_grow_old_and_nothing_else_does(void **state)
         { PN_PREPAY_CODE_URL, NOW - 110 * MINUTE, false },
         { PN_PREPAY_CODE_URL, 0, true }, /* nobody noted when */
         { PN_PREPAY_FORM, 1, true },
-        { PN_PREPAY_APP_PARAMS, 1, true },
+        { PN_PREPAY_APP_PARAMS, NOW - 110 * MINUTE + 1, true },
+        { PN_PREPAY_APP_PARAMS, NOW - 110 * MINUTE, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(prepay_is_fresh(&(struct prepay){ .kind = cases[i].kind, .made_at = cases[i].made_at }, NOW), cases[i].fresh);
@@ -142,7 +143,7 @@ static void what_is_kept_is_read_back(void **state)
     assert_int_equal(back.made_at, 17);
     assert_string_equal(back.url, "https://x/?a=\"b\"");
     assert_string_equal(back.fields[0].value, "\"<\xe4\xb8\x80");
-    result.prepay_kind = PN_PREPAY_APP_PARAMS; /* these do not grow old */
+    result.prepay_kind = PN_PREPAY_FORM; /* these do not grow old */
     assert_int_equal(prepay_read(prepay_write(&result, 17, arena), arena, &back, &err), RC_OK);
     assert_int_equal(back.made_at, 0);
 }
@@ -361,7 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(currencies_and_apps_that_nobody_knows_are_offered_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_attempt_fits_the_address_that_it_was_made_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_keys_of_the_cashier_s_shape_are_the_cashier_s, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(codes_and_redirects_grow_old_and_nothing_else_does, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_provider_made_grows_old_and_a_form_does_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_kept_is_read_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_state_has_its_words_in_both_languages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_is_inline_and_nothing_comes_from_elsewhere, set_up, tear_down),
