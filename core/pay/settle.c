@@ -238,17 +238,6 @@ static enum settle_outcome decide_our_refund(const struct fact *fact, int index,
     return SETTLED_NOTED;
 }
 
-/* A refund that is neither ours nor booked. */
-static bool names_foreign(const struct fact *fact, const struct refund_book *book)
-{
-    if (!fact->refund_no || find_refund(book, fact->refund) >= 0)
-        return false;
-    for (size_t i = 0; i < book->count; i++)
-        if (book->items[i].provider_no && strcmp(book->items[i].provider_no, fact->refund_no) == 0)
-            return false;
-    return true;
-}
-
 /* More went back than the books know: what refunds of ours that have not ended cannot explain was made at the provider. What they
  * may explain is looked at again when they end, which is why the record keeps the highest total. */
 static bool decide_total(const struct fact *fact, struct order *order, struct pay_record *record, struct refund_book *book,
@@ -260,8 +249,6 @@ static bool decide_total(const struct fact *fact, struct order *order, struct pa
         return false;
     effects->ask_refunds = record->refunding_minor > 0 && fact->refunded_minor > record->refunded_minor;
     int64_t foreign = record->stated_back_minor - record->refunded_minor - record->refunding_minor;
-    if (foreign <= 0 && names_foreign(fact, book))
-        call_people("a refund was made at the provider while refunds of ours are open; how much of it cannot be told", record, effects);
     if (foreign <= 0 || book->count == book->capacity)
         return false;
     book->items[book->count] = (struct refund){

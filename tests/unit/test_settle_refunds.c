@@ -316,19 +316,6 @@ static void a_total_is_remembered_until_our_refunds_have_ended(void **state)
     expect_sums(&books);
 }
 
-/* The number says that somebody else's refund is in the total, the sum does not say how much of it. */
-static void a_foreign_refund_behind_an_open_one_of_ours_is_for_people(void **state)
-{
-    (void)state;
-    struct books books;
-    setup(&books);
-    add_refund(&books, 1, 300, REFUND_PROCESSING);
-    settle(&books, says(PN_STATE_REFUNDED, 99, 300));
-    assert_true(books.effects.ask_refunds);
-    assert_true(books.record.needs_review);
-    expect_sums(&books);
-}
-
 /* The total may speak of a refund of ours whose answer is still on its way: ask before blaming the console. */
 static void a_total_that_our_open_refunds_may_explain_makes_us_ask(void **state)
 {
@@ -518,7 +505,6 @@ int main(void)
         cmocka_unit_test(a_failure_speaks_of_the_calls_that_it_can_know_of),
         cmocka_unit_test(a_late_success_is_not_counted_twice),
         cmocka_unit_test(a_total_is_remembered_until_our_refunds_have_ended),
-        cmocka_unit_test(a_foreign_refund_behind_an_open_one_of_ours_is_for_people),
         cmocka_unit_test(a_total_that_our_open_refunds_may_explain_makes_us_ask),
         cmocka_unit_test(a_notice_that_our_open_refunds_may_explain_must_come_again),
         cmocka_unit_test(a_notice_of_ours_is_acknowledged_while_others_are_open),
