@@ -5,7 +5,7 @@
 #   tools/test.sh                     everything
 #   tools/test.sh --sanitize=address  the same under a sanitizer: address, undefined or thread
 #   tools/test.sh --long              also `make check-long`
-#   PN_JOBS=4 tools/test.sh           as many jobs at a time; default: one per processor
+#   PN_JOBS=4 tools/test.sh           as many jobs at a time; default: one per processor, two for the tests
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # also as `sh tools/test.sh`
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,6 +34,7 @@ parse_arguments() {
     done
     build=build-check${sanitize:+-${sanitize//,/-}}
     jobs=${PN_JOBS:-$(nproc)}
+    test_jobs=${PN_JOBS:-$((2 * $(nproc)))} # a test mostly waits: for a server, a time-out, a lease
 }
 
 # Servers are installed for their binaries only; the tests start private ones.
@@ -108,7 +109,7 @@ main() {
     build_all
     find . -name '*.trs' -delete
     say "Running ${targets[*]}"
-    make -s -k -j"$jobs" "${targets[@]}" || status=$?
+    make -s -k -j"$test_jobs" "${targets[@]}" || status=$?
     report "$status"
 }
 
