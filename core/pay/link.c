@@ -31,32 +31,35 @@ struct links {
     size_t count;
 };
 
+/* Made aside and linked: of two servers that start at once on a shared file one makes it, and nobody reads half of it. */
+static bool write_and_link(const char *made, int fd, const char *path, const char *line, size_t len)
+{
+    bool ok = write(fd, line, len) == (ssize_t)len && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    return ok && (link(made, path) == 0 || errno == EEXIST);
+}
+
 static enum rc make_key_file(const char *path, struct error *err)
 {
     unsigned char key[KEY_BYTES];
-    char line[2 * KEY_BYTES + 2];
+    char line[2 * KEY_BYTES + 2], *made = NULL;
     if (RAND_bytes(key, sizeof key) != 1)
         return error_set(err, RC_INTERNAL, "no randomness for the link key");
     hex_encode(key, sizeof key, line);
     line[2 * KEY_BYTES] = '\n';
 
-    /* Made aside and linked: of two servers that start at once on a shared file one makes it, and nobody reads half of it. */
-    char *made = NULL;
+    enum rc rc = RC_OK;
     if (asprintf(&made, "%s.XXXXXX", path) < 0)
-        return error_set(err, RC_NOMEM, "out of memory");
-    int fd = mkostemp(made, O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, line, 2 * KEY_BYTES + 1) == 2 * KEY_BYTES + 1 && fsync(fd) == 0;
-    if (fd >= 0)
-        ok = close(fd) == 0 && ok;
-    if (ok && link(made, path) != 0 && errno != EEXIST)
-        ok = false;
-    int failure = errno;
+        made = NULL; /* undefined by then */
+    int fd = made ? mkostemp(made, O_CLOEXEC) : -1;
+    if (fd < 0 || !write_and_link(made, fd, path, line, 2 * KEY_BYTES + 1))
+        rc = error_set(err, RC_CONFIG, "link_key_file %s: cannot be made: %s", path, strerror(errno));
     if (fd >= 0)
         unlink(made);
     free(made);
     OPENSSL_cleanse(key, sizeof key);
     OPENSSL_cleanse(line, sizeof line);
-    return ok ? RC_OK : error_set(err, RC_CONFIG, "link_key_file %s: cannot be made: %s", path, strerror(failure));
+    return rc;
 }
 
 static enum rc add_key(struct links *links, const char *line, const char *path, int number, struct error *err)

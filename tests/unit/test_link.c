@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,7 +99,27 @@ static void a_bad_key_file_is_named(void **state)
     fclose(file);
     assert_int_equal(links_open(path, &links, &err), RC_CONFIG);
     assert_non_null(strstr(err.text, ":1:"));
+    assert_int_equal(links_open("/proc/no such folder/link.key", &links, &err), RC_CONFIG);
+    assert_string_equal(err.text, "link_key_file /proc/no such folder/link.key: cannot be made: No such file or directory");
     assert_null(links);
+}
+
+/* Nothing is left beside the file that was made. */
+static void a_key_file_is_made_whole_and_alone(void **state)
+{
+    (void)state;
+    struct links *links = NULL;
+    struct error err = { 0 };
+    char made[sizeof path + 8], pattern[sizeof path + 16];
+    glob_t found;
+    snprintf(made, sizeof made, "%s.new", path);
+    assert_int_equal(links_open(made, &links, &err), RC_OK);
+    links_free(links);
+    snprintf(pattern, sizeof pattern, "%s*", made);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    globfree(&found);
+    assert_int_equal(unlink(made), 0);
 }
 
 int main(void)
@@ -107,6 +128,7 @@ int main(void)
         cmocka_unit_test(a_signature_verifies_only_what_it_was_made_for),
         cmocka_unit_test(a_restart_keeps_the_key_and_a_rotation_keeps_old_links),
         cmocka_unit_test(a_bad_key_file_is_named),
+        cmocka_unit_test(a_key_file_is_made_whole_and_alone),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
